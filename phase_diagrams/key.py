@@ -1,0 +1,155 @@
+"""A diagram to its key: what colours, glyphs and lines mean, and the caption, laid out in pixels under the panels."""
+
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import altair as alt
+
+from phase_diagrams.figure import COLUMN_GAP, PHASES, Diagram, Row
+from phase_diagrams.marks import EMPTY, GREY, HATCH, INK, K_DASH, N_DASH
+from phase_diagrams.marks import band, casing, curve, glyphs, layer_marks, overlay, shade
+
+BLOCK = 275
+"""Width in pixels of a block of the key; fits its longest line of words."""
+LINE = 18
+"""Height in pixels of a line of the key."""
+BAR = 220
+"""Length in pixels of the colour bar, which has as many steps."""
+SWATCH = 34
+"""Width in pixels of a drawn example; words start behind it."""
+GLYPH = 11.0
+"""Side in pixels of a glyph of the key."""
+CAPTION_LINE = 14
+LETTER = 4.75
+"""Mean width in pixels of a letter of the caption, rounded up; measured on Liberation Sans at 10 pixels."""
+
+PHASE_WORDS = {
+    "recovered": "recovered: random starts find the features",
+    "optimiser_limited": "optimiser-limited: optimal, but not found",
+    "objective_limited": "objective-limited: the loss prefers others",
+    "not_recovered": "not recovered: random starts miss the features",
+}
+LINE_WORDS = {
+    "n_line": "as many latents as features: n_m = n",
+    "k_line": "k features active on average: n(1 − S) = k",
+}
+
+
+def key_rows(diagram: Diagram) -> list[Row]:
+    """The marks of the key, in pixels from its upper left corner; the last row is the lower right corner."""
+    columns = min(diagram.columns, len(diagram.panels))
+    width = max(2 * BLOCK, columns * (diagram.width.pixels + COLUMN_GAP) - COLUMN_GAP)
+    # A key a little wider than the panels is better than a block on a line of its own.
+    width = max(width, 3 * BLOCK) if width > 2.5 * BLOCK else width
+    blocks = [block for block in (_scale_block(diagram), _phase_block(diagram), _line_block(diagram)) if block]
+    per_row = min(len(blocks), width // BLOCK)
+    rows: list[Row] = []
+    top = 0
+    for first in range(0, len(blocks), per_row):
+        group = blocks[first : first + per_row]
+        for column, block in enumerate(group):
+            for line, marks in enumerate(block):
+                rows += [_moved(mark, column * BLOCK, top + line * LINE + LINE // 2) for mark in marks]
+        top += LINE * max(map(len, group)) + 8
+    for text in textwrap.wrap(diagram.caption, int(width / LETTER)):
+        rows.append({"layer": "caption", "x": 0, "y": top + CAPTION_LINE // 2, "text": text})
+        top += CAPTION_LINE
+    return [*rows, {"layer": "corner", "x": width, "y": top}]
+
+
+def key_chart(rows: list[Row]) -> alt.LayerChart:
+    """Draw the rows of the key with the marks that the panels use."""
+    corner = rows[-1]
+    width, height = int(str(corner["x"])), int(str(corner["y"]))
+    x, y = _pixels(alt.X, width, reverse=False), _pixels(alt.Y, height, reverse=True)
+    place: dict[str, Any] = {"x": x("x"), "y": y("y")}
+    box: dict[str, Any] = {**place, "x2": "x2", "y2": "y2"}
+    span: dict[str, Any] = {**place, "x2": "x2"}
+    layers: list[alt.Chart | alt.LayerChart] = [
+        layer_marks("bar").mark_rect(aria=False).encode(fill=shade(alt.Fill), **box),
+        layer_marks("empty").mark_rect(fill=EMPTY, stroke=GREY, strokeWidth=0.5, aria=False).encode(**box),
+        layer_marks("hatch").mark_rule(stroke=HATCH, aria=False).encode(**box),
+        layer_marks("ground").mark_rect(color="#7c7b78", aria=False).encode(**box),
+    ]
+    for start in ("random", "truth"):
+        data = layer_marks(start)
+        layers.append(band(data, start, False, x=x("x"), y=y("low"), y2="high"))
+        layers += [casing(data, **place), curve(data, start, **place)]
+    layers += [overlay(layer_marks(name), dash, **span) for name, dash in (("n_line", N_DASH), ("k_line", K_DASH))]
+    layers += [
+        glyphs(layer_marks("glyph"), GLYPH, **place),
+        _words("tick", align="center", fontSize=10).encode(text="text:N", **place),
+        _words("heading", fontSize=11, fontWeight="bold").encode(text="text:N", **place),
+        _words("words", fontSize=11).encode(text="text:N", **place),
+        _words("caption", fontSize=10, color="#444").encode(text="text:N", **place),
+    ]
+    return alt.layer(*layers, data=alt.NamedData("key")).properties(width=width, height=height)
+
+
+def _words(layer: str, align: str = "left", color: str = INK, **style: Any) -> alt.Chart:
+    return layer_marks(layer).mark_text(align=align, baseline="middle", color=color, aria=False, **style)
+
+
+def _pixels(channel: type[alt.X] | type[alt.Y], length: int, reverse: bool) -> Callable[[str], Any]:
+    scale = alt.Scale(domain=[0, length], nice=False, zero=False, reverse=reverse)
+    return lambda field: channel(f"{field}:Q", scale=scale, axis=None)
+
+
+def _moved(mark: Row, right: int, down: int) -> Row:
+    by = {"x": right, "x2": right, "y": down, "y2": down, "low": down, "high": down}
+    return {name: value + by[name] if name in by and isinstance(value, (int, float)) else value for name, value in mark.items()}
+
+
+def _said(text: str, layer: str = "words", x: float = SWATCH + 8) -> Row:
+    return {"layer": layer, "x": x, "y": 0, "text": text}
+
+
+Block = list[list[Row]]
+"""Lines of marks; a line's marks are placed from its left end and its middle."""
+
+
+def _scale_block(diagram: Diagram) -> Block:
+    """The colour bar, and what a cell without a colour is."""
+    # Each step reaches to the end of the bar, so that no seam shows between steps.
+    bar: list[Row] = [
+        {"layer": "bar", "x": i, "x2": BAR, "y": -7, "y2": 7, "p": (i + 0.5) / BAR} for i in range(BAR)
+    ]
+    ticks = [_said(f"{p:g}", "tick", p * BAR) for p in (0, 0.25, 0.5, 0.75, 1)]
+    block: Block = [[_said("P(identified), share of random starts", "heading", 0)], bar, ticks]
+    if diagram.hatch:
+        rules: list[Row] = [
+            {"layer": "hatch", "x": max(0, u - 14), "x2": min(SWATCH, u), "y": 7 - max(0, 14 - u), "y2": 7 - min(14, 14 + SWATCH - u)}
+            for u in range(7, SWATCH + 14, 7)
+        ]
+        empty: Row = {"layer": "empty", "x": 0, "x2": SWATCH, "y": -7, "y2": 7}
+        block.append([empty, *rules, _said("no finished trial")])
+    return block
+
+
+def _phase_block(diagram: Diagram) -> Block:
+    """The glyphs of the phases that the spec can tell apart, and what hollow means."""
+    shown = [p for p in PHASES if (p in ("recovered", "not_recovered")) != diagram.two_starts or p == "recovered"]
+
+    def glyph(phase: str, certain: bool, x: float) -> Row:
+        return {"layer": "glyph", "x": x, "y": 0, "phase": phase, "certain": certain}
+
+    block: Block = [[_said("Phase", "heading", 0)]]
+    block += [[glyph(phase, True, SWATCH / 2), _said(PHASE_WORDS[phase])] for phase in shown]
+    hollow = [glyph(phase, False, SWATCH / 2 + 13 * (i - (len(shown) - 1) / 2)) for i, phase in enumerate(shown)]
+    return [*block, [*hollow, _said("hollow: seeds leave the phase open")]]
+
+
+def _line_block(diagram: Diagram) -> Block:
+    """The boundaries and lines of the theory that the panels show."""
+    curves = {row["start"] for row in diagram.layer("curve")}
+    block: Block = []
+    for start, words in (("random", "random start: identified"), ("truth", "truth start: identifiable (● or ▲)")):
+        if start in curves:
+            ends = [{"layer": start, "x": x, "y": 0, "low": -6, "high": 6} for x in (0, SWATCH)]
+            ground: Row = {"layer": "ground", "x": 0, "x2": SWATCH, "y": -8, "y2": 8}
+            block.append([ground, *ends, _said(words)])
+    if block:
+        block.insert(0, [_said("Boundary P = 1/2, with its 95 % band", "heading", 0)])
+    lines = [name for name in LINE_WORDS if diagram.layer(name)]
+    return block + [[{"layer": name, "x": 0, "x2": SWATCH, "y": 0}, _said(LINE_WORDS[name])] for name in lines]

@@ -1,0 +1,182 @@
+"""A diagram's numbers to one Vega-Lite source: panels of cells, boundaries, overlays and glyphs over a key."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import altair as alt
+
+from phase_diagrams.figure import COLUMN_GAP, Axis, Diagram
+from phase_diagrams.key import key_chart, key_rows
+from phase_diagrams.marks import (
+    EMPTY,
+    FONT,
+    GREY,
+    HATCH,
+    INK,
+    K_DASH,
+    N_DASH,
+    band,
+    casing,
+    curve,
+    glyphs,
+    layer_marks,
+    overlay,
+    shade,
+)
+
+LINE = 12
+"""Pixels between the lines of words above a panel."""
+
+TOOLTIP = {
+    "S": "sparsity S",
+    "n_m": "hidden dimension n_m",
+    "activation": "activation",
+    "exponent": "exponent α",
+    "seeds": "seeds identified",
+    "P": "P(identified) [95 %]",
+    "reads": "phase",
+    "mcc": "median mcc",
+    "recovered": "recovered fraction, random / truth",
+    "objective": "objective, random / truth",
+    "diverged": "diverged trials",
+}
+"""What pointing at a cell shows: field and words."""
+
+
+def vega_lite(diagram: Diagram) -> dict[str, Any]:
+    """The picture as a Vega-Lite document that json.dumps writes, checked against altair's schema."""
+    title = alt.TitleParams(
+        text=diagram.title,
+        subtitle=diagram.subtitle,
+        anchor="start",
+        fontSize=16,
+        subtitleFontSize=12,
+        subtitleColor=GREY,
+        subtitlePadding=5,
+        offset=14,
+    )
+    key = key_rows(diagram)
+    chart = alt.vconcat(_panels(diagram), key_chart(key), spacing=16, title=title)
+    chart = chart.configure(font=FONT, padding=14, background="white").configure_view(stroke=None)
+    document = chart.to_dict()
+    # Data joins after the check: the schema says nothing about rows, and checking each would take seconds.
+    document["datasets"] = {
+        "panels": [dict(row) for row in diagram.rows],
+        "hatch": [dict(row) for row in diagram.hatch],
+        "key": [dict(row) for row in key],
+    }
+    return dict(document)
+
+
+def _panels(diagram: Diagram) -> alt.FacetChart:
+    width, density = diagram.width, diagram.density
+    full_rows = len(diagram.panels) % diagram.columns == 0
+    layers = alt.layer(*_layers(diagram), data=alt.NamedData("panels")).properties(
+        width=width.pixels, height=density.pixels, view=alt.ViewBackground(fill=EMPTY, stroke="#888")
+    )
+    header = alt.Header(labelAnchor="start", labelFontSize=11, labelFontWeight="bold", labelColor=INK, labelPadding=3)
+    return layers.facet(
+        facet=alt.Facet("panel:N", sort=list(diagram.panels), title=None, header=header),
+        columns=diagram.columns,
+        spacing={"row": 14, "column": COLUMN_GAP},
+    ).resolve_axis(x="shared" if full_rows else "independent")
+
+
+def _layers(diagram: Diagram) -> list[alt.Chart | alt.LayerChart]:
+    x, y = _x(diagram), _y(diagram)
+    cell = {"x": x("x"), "x2": "x2", "y": y("y"), "y2": "y2"}
+    layers: list[alt.Chart | alt.LayerChart] = []
+    if diagram.hatch:
+        rules = alt.Chart(alt.NamedData("hatch")).mark_rule(stroke=HATCH, strokeWidth=1, aria=False)
+        missing = layer_marks("missing").mark_rect(fillOpacity=0, aria=False)
+        shown = {field: TOOLTIP[field] for field in ("S", "n_m", "P")}
+        layers += [rules.encode(**cell), missing.encode(tooltip=_tooltip(shown), **cell)]
+    cells = layer_marks("cell")
+    # An edge of the cell's own colour: without it, seams show between cells.
+    shades = {"fill": shade(alt.Fill), "stroke": shade(alt.Stroke)}
+    layers.append(cells.mark_rect(strokeWidth=0.6, aria=False).encode(tooltip=_tooltip(TOOLTIP), **shades, **cell))
+    layers += _boundaries(diagram, x, y)
+    layers += [
+        overlay(layer_marks("n_line"), N_DASH, x=x("x")),
+        overlay(layer_marks("k_line"), K_DASH, y=y("y")),
+    ]
+    marked = cells.transform_filter("datum.glyph && datum.phase")
+    layers.append(glyphs(marked, diagram.glyph_size, x=x("cx"), y=y("cy"), tooltip=_tooltip(TOOLTIP)))
+    return layers + _words(diagram, x, y)
+
+
+def _x(diagram: Diagram) -> Callable[[str], alt.X]:
+    width = diagram.width
+    scale = alt.Scale(type="log", domain=list(width.domain), nice=False)
+    axis = alt.Axis(title="hidden dimension n_m", **_labelled(width), **_AXIS)
+    return lambda field: alt.X(f"{field}:Q", scale=scale, axis=axis)
+
+
+def _y(diagram: Diagram) -> Callable[[str], alt.Y]:
+    density = diagram.density
+    # The value is the density 1 - S, so that sparsities are spaced by its logarithm; labels say S.
+    scale = alt.Scale(type="log", domain=list(density.domain), nice=False, reverse=True)
+    axis = alt.Axis(title="sparsity S", **_labelled(density), **_AXIS)
+    return lambda field: alt.Y(f"{field}:Q", scale=scale, axis=axis)
+
+
+def _labelled(axis: Axis) -> dict[str, Any]:
+    return {
+        "values": list(axis.ticks),
+        "labelExpr": f"{json.dumps(axis.labels)}[indexof({json.dumps(axis.ticks)}, datum.value)]",
+    }
+
+
+_AXIS: dict[str, Any] = {
+    "grid": False,
+    "domain": False,
+    "tickColor": "#888",
+    "tickSize": 4,
+    "labelColor": INK,
+    "labelFontSize": 10,
+    "titleFontSize": 11,
+    "titleFontWeight": "normal",
+    "titlePadding": 6,
+    "labelOverlap": False,
+}
+
+
+def _tooltip(shown: dict[str, str]) -> list[alt.Tooltip]:
+    return [alt.Tooltip(field, type="nominal", title=words) for field, words in shown.items()]
+
+
+def _boundaries(diagram: Diagram, x: Callable[[str], alt.X], y: Callable[[str], alt.Y]) -> list[alt.Chart]:
+    """Bands below, then white edges, then lines; a boundary in hidden_dim runs along the vertical axis."""
+    spans: dict[str, Any]
+    if diagram.swapped:
+        spans = {"y": y("y"), "x": x("low"), "x2": "high"}
+    else:
+        spans = {"x": x("x"), "y": y("low"), "y2": "high"}
+    along: dict[str, Any] = {"x": x("x"), "y": y("y"), "order": alt.Order("y:Q" if diagram.swapped else "x:Q")}
+    curves = layer_marks("curve")
+    starts = [s for s in ("truth", "random") if any(row["start"] == s for row in diagram.layer("curve"))]
+    of = {start: curves.transform_filter(f"datum.start === '{start}'") for start in starts}
+    return [
+        *(band(of[s], s, diagram.swapped, detail="path:N", **spans) for s in starts),
+        *(casing(of[s], detail="path:N", **along) for s in starts),
+        *(curve(of[s], s, detail="path:N", **along) for s in starts),
+    ]
+
+
+def _words(diagram: Diagram, x: Callable[[str], alt.X], y: Callable[[str], alt.Y]) -> list[alt.Chart | alt.LayerChart]:
+    """The panel's title, notes and the names of the theory's lines, all outside the cells."""
+    small = {"fontSize": 9, "color": GREY, "aria": False}
+    note, line = diagram.layer("note"), diagram.layer("n_line")
+    above = LINE * bool(line)
+    layers: list[alt.Chart | alt.LayerChart] = []
+    if note:
+        marks = layer_marks("note").mark_text(align="left", baseline="bottom", fontStyle="italic", **small)
+        layers.append(marks.encode(text="text:N", x=alt.value(0), y=alt.value(-3 - above)))
+    if line:
+        marks = layer_marks("n_line").mark_text(baseline="bottom", **small)
+        layers.append(marks.encode(text="text:N", x=x("x"), y=alt.value(-3)))
+    if diagram.layer("k_line"):
+        marks = layer_marks("k_line").mark_text(baseline="bottom", angle=90, dy=-3, **small)
+        layers.append(marks.encode(text="text:N", x=alt.value(diagram.width.pixels), y=y("label")))
+    return layers

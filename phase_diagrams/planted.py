@@ -1,0 +1,22 @@
+"""The data section of a spec to the planted dictionary W_p."""
+
+import numpy as np
+import numpy.typing as npt
+
+from phase_diagrams.spec import Data, Explicit, Polygon, RandomUnit
+from phase_diagrams.superposition import explicit, polygon, random_unit, toy_model
+
+
+def plant_dictionary(data: Data) -> npt.NDArray[np.float32]:
+    """W_p, shape (n_inputs, n_features), float32, columns of unit norm.
+
+    Raises ValueError where the law gives no dictionary (a toy model that leaves features unrepresented).
+    """
+    law = data.superposition
+    if isinstance(law, RandomUnit):
+        return random_unit(data.n_features, data.n_inputs, law.seed)
+    if isinstance(law, Polygon):
+        return polygon(law.mono, law.digon, law.pentagon)
+    if isinstance(law, Explicit):
+        return explicit(np.array(law.matrix, dtype=np.float64))
+    return toy_model(data.n_features, data.n_inputs, law.sparsity, law.steps, law.seed)

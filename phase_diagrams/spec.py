@@ -1,0 +1,551 @@
+"""A stranger's YAML or JSON to a `JobSpec`: every default filled in, every number in its range."""
+
+import difflib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+import numpy as np
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from phase_diagrams.activation import Activation, parse_activation
+
+MAX_TRIALS = 1_000_000
+"""Largest number of trials that one spec may ask for."""
+MAX_AXIS = 10_000
+"""Largest number of values on one axis."""
+
+Start = Literal["random", "truth"]
+
+
+class SpecError(ValueError):
+    """A spec that cannot be run; `problems` holds (key, message) pairs, `str()` is one readable paragraph."""
+
+    def __init__(self, problems: list[tuple[str, str]]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(f"{key}: {message}" if key else message for key, message in problems))
+
+
+def _refuse_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is not a number")
+    return value
+
+
+def _expand_axis(value: object) -> object:
+    """Turn `{start, stop, num, spacing}` into its list; leave lists for the field's own check."""
+    if isinstance(value, Mapping):
+        try:
+            values = AxisRange.model_validate(dict(value)).values()
+        except ValidationError as error:
+            raise ValueError("; ".join(f"{k}: {m}" for k, m in _problems(error, AxisRange))) from None
+    elif isinstance(value, (list, tuple)):
+        values = list(value)
+    else:
+        raise ValueError("must be a list, or a range {start, stop, num, spacing}")
+    if not values:
+        raise ValueError("must not be empty")
+    if len(values) > MAX_AXIS:
+        raise ValueError(f"has {len(values)} values; at most {MAX_AXIS} are allowed")
+    return values
+
+
+def _expand_whole_axis(value: object) -> object:
+    values = _expand_axis(value)
+    if isinstance(value, Mapping) and isinstance(values, list):
+        return list(dict.fromkeys(round(v) for v in values))  # neighbours of a fine range may round to one width
+    return values
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class AxisRange(_Strict):
+    """A list of values written as a range."""
+
+    start: Annotated[float, BeforeValidator(_refuse_bool)]
+    """First value."""
+    stop: Annotated[float, BeforeValidator(_refuse_bool)]
+    """Last value (included)."""
+    num: Annotated[int, BeforeValidator(_refuse_bool)] = Field(ge=1, le=MAX_AXIS)
+    """Number of values."""
+    spacing: Literal["linear", "log", "log_density"] = "linear"
+    """Even in the value, in its logarithm, or in the logarithm of 1 - value (for sparsities)."""
+
+    def values(self) -> list[float]:
+        """The values, rounded to 10 significant digits so that equal grids written differently are equal."""
+        if self.spacing == "log":
+            if self.start <= 0 or self.stop <= 0:
+                raise ValueError("spacing log needs start > 0 and stop > 0")
+            raw = np.geomspace(self.start, self.stop, self.num)
+        elif self.spacing == "log_density":
+            if self.start >= 1 or self.stop >= 1:
+                raise ValueError("spacing log_density needs start < 1 and stop < 1")
+            raw = 1 - np.geomspace(1 - self.start, 1 - self.stop, self.num)
+        else:
+            raw = np.linspace(self.start, self.stop, self.num)
+        return [float(f"{value:.10g}") for value in raw]
+
+
+def _axis_schema(item: dict[str, object]) -> WithJsonSchema:
+    span = AxisRange.model_json_schema()
+    listing = {"type": "array", "items": item, "minItems": 1, "maxItems": MAX_AXIS, "uniqueItems": True}
+    return WithJsonSchema({"anyOf": [listing, span]})
+
+
+Real = Annotated[float, BeforeValidator(_refuse_bool)]
+Whole = Annotated[int, BeforeValidator(_refuse_bool)]
+
+
+class RandomUnit(_Strict):
+    """Feature directions uniform on the unit sphere."""
+
+    kind: Literal["random_unit"] = "random_unit"
+    seed: Whole = Field(0, ge=0, lt=2**63)
+    """Dictionary seed."""
+
+
+class ToyModel(_Strict):
+    """Directions learned by the toy model of superposition (Elhage et al. 2022), columns scaled to unit norm."""
+
+    kind: Literal["toy_model"]
+    sparsity: Real = Field(0.99, ge=0, lt=1)
+    """P(x_i = 0) while the dictionary is trained."""
+    steps: Whole = Field(5000, ge=1, le=1_000_000)
+    """Optimiser steps."""
+    seed: Whole = Field(0, ge=0, lt=2**63)
+    """Dictionary seed."""
+
+
+class Polygon(_Strict):
+    """Single features, antipodal pairs and regular pentagons, each in dimensions of its own."""
+
+    kind: Literal["polygon"]
+    mono: Whole = Field(0, ge=0, le=4096)
+    """Monosemantic dimensions: 1 feature in 1 dimension."""
+    digon: Whole = Field(0, ge=0, le=4096)
+    """Antipodal pairs: 2 features in 1 dimension."""
+    pentagon: Whole = Field(0, ge=0, le=4096)
+    """Regular pentagons: 5 features in 2 dimensions."""
+
+
+class Explicit(_Strict):
+    """A matrix of the user's own, n_inputs rows of n_features numbers; columns are scaled to unit norm."""
+
+    kind: Literal["explicit"]
+    matrix: tuple[tuple[Real, ...], ...] | None = None
+    """W_p, written in the spec."""
+    path: str | None = None
+    """A .npy file beside the spec, read when the spec is read (never over HTTP)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_path(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        value = dict(value)
+        path, matrix = value.get("path"), value.get("matrix")
+        if (path is None) == (matrix is None):
+            raise ValueError("give exactly one of matrix and path")
+        if path is None:
+            return value
+        folder = (info.context or {}).get("folder")
+        if folder is None:
+            raise ValueError("path is read beside a spec file only; here, give matrix")
+        try:
+            array = np.load(Path(folder) / str(path), allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"path: cannot read {str(path)!r} as .npy ({error})") from None
+        if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "fiu":
+            raise ValueError(f"path: {str(path)!r} does not hold a matrix of numbers")
+        return {**value, "path": None, "matrix": array.astype(float).tolist()}
+
+    @field_validator("matrix")
+    @classmethod
+    def _rectangular(cls, rows: tuple[tuple[float, ...], ...] | None) -> tuple[tuple[float, ...], ...] | None:
+        if rows is not None:
+            lengths = sorted({len(row) for row in rows})
+            if len(lengths) != 1 or lengths[0] == 0:
+                raise ValueError(f"rows must have one and the same length >= 1; they have lengths {lengths}")
+        return rows
+
+
+class Firing(_Strict):
+    """How often each feature is active; the mean density stays 1 - S."""
+
+    kind: Literal["uniform", "zipf"] = "uniform"
+    """Equal rates, or rates falling as rank**-exponent."""
+    exponent: Real = Field(1.0, ge=0, le=4)
+    """Zipf exponent."""
+
+
+class Code(_Strict):
+    """The law of the ground-truth features x."""
+
+    kind: Literal["bernoulli", "exact"] = "bernoulli"
+    """Independent features, or exactly round(n (1 - S)) active ones (at least 1)."""
+    magnitude: Literal["uniform", "constant", "half_normal", "exponential"] = "uniform"
+    """Law of an active feature: Uniform(0, 1], 1, |N(0, 1)|, Exponential(1)."""
+    firing: Firing = Firing()
+
+
+Superposition = RandomUnit | ToyModel | Polygon | Explicit
+
+
+class Data(_Strict):
+    """The planted superposition model x_p = W_p x."""
+
+    n_features: Whole = Field(ge=1, le=4096)
+    """n, the number of ground-truth features."""
+    n_inputs: Whole = Field(ge=1, le=4096)
+    """n_p, the number of input dimensions."""
+    superposition: Annotated[Superposition, Field(discriminator="kind")] = RandomUnit()
+    """W_p."""
+    code: Code = Code()
+    noise: Real = Field(0.0, ge=0, le=10)
+    """Standard deviation of the Gaussian noise added to the inputs."""
+
+
+SparsityValue = Annotated[float, BeforeValidator(_refuse_bool), Field(ge=0, lt=1)]
+WidthValue = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=1, le=16384)]
+ExponentValue = Annotated[float, BeforeValidator(_refuse_bool), Field(ge=-4, le=4)]
+SeedValue = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=0, lt=2**63)]
+
+
+def _expand_seeds(value: object) -> object:
+    _refuse_bool(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int):
+        if not 1 <= value <= MAX_AXIS:
+            raise ValueError(f"{value} is out of range; the number of seeds must be 1 to {MAX_AXIS}")
+        return tuple(range(value))
+    if isinstance(value, (list, tuple)) and len(value) > MAX_AXIS:
+        raise ValueError(f"has {len(value)} values; at most {MAX_AXIS} are allowed")
+    return value
+
+
+class Grid(_Strict):
+    """The axes; a job is their cross product."""
+
+    sparsity: Annotated[
+        tuple[SparsityValue, ...],
+        BeforeValidator(_expand_axis),
+        _axis_schema({"type": "number", "minimum": 0, "exclusiveMaximum": 1}),
+    ]
+    """S = P(x_i = 0), each in [0, 1)."""
+    hidden_dim: Annotated[
+        tuple[WidthValue, ...],
+        BeforeValidator(_expand_whole_axis),
+        _axis_schema({"type": "integer", "minimum": 1, "maximum": 16384}),
+    ]
+    """n_m, each in 1 .. 16384."""
+    activation: tuple[str, ...] = Field(min_length=1, max_length=100)
+    """Each one of topk:K, batchtopk:K, relu, relu_l1:LAMBDA."""
+    exponent: Annotated[
+        tuple[ExponentValue, ...],
+        BeforeValidator(_expand_axis),
+        _axis_schema({"type": "number", "minimum": -4, "maximum": 4}),
+    ] = (0.0,)
+    """Reweighting exponents alpha, each in [-4, 4]; 0 is the plain SAE."""
+    seeds: Annotated[
+        tuple[SeedValue, ...],
+        BeforeValidator(_expand_seeds),
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"type": "integer", "minimum": 1, "maximum": MAX_AXIS},
+                    {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
+                ]
+            }
+        ),
+    ] = Field((0, 1, 2, 3), min_length=1)
+    """Number of replicates, or the list of their seeds."""
+    starts: tuple[Start, ...] = Field(("random", "truth"), min_length=1)
+    """Initialisations; `random` must be among them."""
+
+    @field_validator("activation")
+    @classmethod
+    def _canonical_activations(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(parse_activation(text)) for text in texts)
+
+    @field_validator("sparsity", "hidden_dim", "activation", "exponent", "seeds", "starts")
+    @classmethod
+    def _distinct(cls, values: tuple[object, ...]) -> tuple[object, ...]:
+        repeated = sorted({str(value) for value in values if values.count(value) > 1})
+        if repeated:
+            raise ValueError(f"{', '.join(repeated)} is listed more than once")
+        return values
+
+    @field_validator("sparsity", "exponent")
+    @classmethod
+    def _no_negative_zero(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(value + 0.0 for value in values)  # -0.0 and 0.0 are one exponent, so they must hash alike
+
+    @field_validator("starts")
+    @classmethod
+    def _has_random(cls, starts: tuple[Start, ...]) -> tuple[Start, ...]:
+        if "random" not in starts:
+            raise ValueError("must contain random: phases compare the truth start with it")
+        return tuple(start for start in get_args(Start) if start in starts)
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """The activations, parsed."""
+        return tuple(parse_activation(text) for text in self.activation)
+
+
+class Sae(_Strict):
+    """The autoencoder's architecture."""
+
+    tied: bool = True
+    """True: one matrix, no bias (the paper). False: untied, with biases and a unit-norm decoder."""
+
+
+class Training(_Strict):
+    """The optimiser and its budget."""
+
+    steps: Whole = Field(1500, ge=1, le=10_000_000)
+    """Adam steps."""
+    batch_size: Whole = Field(512, ge=1, le=65536)
+    """Fresh samples per step."""
+    learning_rate: Real = Field(0.003, gt=0, le=1)
+    """Peak learning rate."""
+    schedule: Literal["linear", "constant", "cosine"] = "linear"
+    """Learning rate over the steps: linearly to 0, constant, or half a cosine to 0."""
+
+
+class Recovery(_Strict):
+    """When a feature counts as recovered, and a trial as identified."""
+
+    cosine: Real = Field(0.9, gt=0, le=1)
+    """A feature is recovered if its matched cosine is at least this."""
+    fraction: Real = Field(0.9, gt=0, le=1)
+    """A trial is identified if at least this share of the n features is recovered."""
+
+
+class Resources(_Strict):
+    """What one pack occupies on the Ray cluster."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes GPUs where the cluster has them."""
+    gpus_per_trial: Real = Field(0.25, gt=0, le=8)
+    """GPUs (or a fraction of one) that a pack reserves when it runs on GPUs."""
+    cpus_per_trial: Real = Field(1, gt=0, le=1024)
+    """CPUs that a pack reserves."""
+    max_concurrent: Whole | None = Field(None, ge=1, le=100_000)
+    """Largest number of packs at a time; null leaves it to the resources."""
+
+
+class JobSpec(_Strict):
+    """A phase diagram to be made: the planted model, the grid, the training and the thresholds."""
+
+    name: str = Field("unnamed", min_length=1, max_length=200)
+    """A label."""
+    data: Data
+    grid: Grid
+    sae: Sae = Sae()
+    training: Training = Training()
+    recovery: Recovery = Recovery()
+    refine: None = None
+    """Adaptive boundary sampling; this version runs the full grid only, so it must be null."""
+    reweighting: None = None
+    """Exponent search; this version sweeps grid.exponent only, so it must be null."""
+    resources: Resources = Resources()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        data, grid = self.data, self.grid
+        widest = min(grid.hidden_dim)
+        for activation in grid.activations:
+            if activation.k is not None and activation.k > widest:
+                raise ValueError(
+                    f"grid.activation: {activation} keeps more latents than grid.hidden_dim {widest} has; "
+                    f"k must be at most {widest}"
+                )
+        if isinstance(data.superposition, Polygon):
+            _check_polygon(data)
+        if isinstance(data.superposition, Explicit):
+            _check_shape(data)
+        if self.n_trials > MAX_TRIALS:
+            raise ValueError(
+                f"grid: the cross product is {self.n_trials:,} trials; at most {MAX_TRIALS:,} are allowed in one job"
+            )
+        return self
+
+    @property
+    def n_conditions(self) -> int:
+        """Number of combinations of sparsity, hidden_dim, activation and exponent."""
+        grid = self.grid
+        return math.prod(len(axis) for axis in (grid.sparsity, grid.hidden_dim, grid.activation, grid.exponent))
+
+    @property
+    def n_trials(self) -> int:
+        """Number of trainings that the full grid asks for."""
+        return self.n_conditions * len(self.grid.seeds) * len(self.grid.starts)
+
+
+def _check_polygon(data: Data) -> None:
+    shape = data.superposition
+    assert isinstance(shape, Polygon)
+    n_features = shape.mono + 2 * shape.digon + 5 * shape.pentagon
+    n_inputs = shape.mono + shape.digon + 2 * shape.pentagon
+    if (n_features, n_inputs) != (data.n_features, data.n_inputs):
+        raise ValueError(
+            f"data.superposition: mono + 2 digon + 5 pentagon = {n_features} features and "
+            f"mono + digon + 2 pentagon = {n_inputs} inputs, but data.n_features is {data.n_features} "
+            f"and data.n_inputs is {data.n_inputs}"
+        )
+
+
+def _check_shape(data: Data) -> None:
+    explicit = data.superposition
+    assert isinstance(explicit, Explicit)
+    assert explicit.matrix is not None
+    shape = (len(explicit.matrix), len(explicit.matrix[0]))
+    if shape != (data.n_inputs, data.n_features):
+        raise ValueError(
+            f"data.superposition.matrix: is {shape[0]} x {shape[1]}; it must be n_inputs x n_features = "
+            f"{data.n_inputs} x {data.n_features}"
+        )
+    columns = np.linalg.norm(np.array(explicit.matrix), axis=0)
+    if not np.all(columns > 0):
+        raise ValueError(f"data.superposition.matrix: column {int(np.argmin(columns))} is zero and has no direction")
+
+
+def parse_spec(document: object, folder: Path | None = None) -> JobSpec:
+    """Check a parsed document; `folder` is where `explicit.path` may be read (None: nowhere).
+
+    Raises SpecError that names every bad key.
+    """
+    if not isinstance(document, Mapping):
+        raise SpecError([("", "the spec must be a mapping with the keys " + ", ".join(JobSpec.model_fields))])
+    try:
+        return JobSpec.model_validate(dict(document), context={"folder": folder})
+    except ValidationError as error:
+        raise SpecError(_problems(error, JobSpec)) from None
+    except RecursionError:
+        raise SpecError([("", "the spec is nested too deeply")]) from None
+
+
+def read_spec(text: str, folder: Path | None = None) -> JobSpec:
+    """Read a YAML or JSON text; raises SpecError."""
+    try:
+        return parse_spec(json.loads(text, object_pairs_hook=_unique_keys), folder)
+    except json.JSONDecodeError:
+        pass  # then it is YAML, or nothing
+    except RecursionError:
+        raise SpecError([("", "the spec is nested too deeply")]) from None
+    try:
+        document = yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise SpecError([("", f"not valid YAML or JSON{where}: {problem}")]) from None
+    except (RecursionError, ValueError, OverflowError, AttributeError, TypeError) as error:
+        raise SpecError([("", f"not valid YAML or JSON: {error}")]) from None
+    return parse_spec(document, folder)
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise SpecError([("", f"the key {repeated!r} is given twice")])
+    return document
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """SafeLoader that refuses repeated keys, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            if isinstance(key_node, yaml.ScalarNode):
+                if key_node.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key_node.value!r} is given twice", key_node.start_mark
+                    )
+                seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+def spec_json(spec: JobSpec) -> str:
+    """The spec with every default filled in, as JSON text that `read_spec` reads back to an equal spec."""
+    return json.dumps(spec.model_dump(mode="json"), indent=2) + "\n"
+
+
+def spec_schema() -> dict[str, Any]:
+    """The job spec's JSON Schema (draft 2020-12)."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **JobSpec.model_json_schema()}
+
+
+def _problems(error: ValidationError, model: type[BaseModel]) -> list[tuple[str, str]]:
+    """Pydantic's errors as (key, message) pairs in the words of the contract."""
+    found = []
+    for item in error.errors(include_url=False):
+        location, known = _locate(item["loc"], model)
+        kind, message = item["type"], item["msg"]
+        if kind == "extra_forbidden":
+            name = str(item["loc"][-1])
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+            message = f"unknown key; {hint}allowed here: {', '.join(known)}"
+        elif kind == "missing":
+            message = "required, but missing"
+        elif kind == "union_tag_invalid":
+            location = f"{location}.kind"
+            message = f"{_short(item['input'].get('kind'))} is not allowed; allowed: {item['ctx']['expected_tags']}"
+        elif kind == "union_tag_not_found":
+            message = "kind is required; allowed: random_unit, toy_model, polygon, explicit"
+        elif kind == "none_required":
+            message = "not available in this version; it must be null or left out"
+        elif kind == "value_error":
+            message = str(item["ctx"]["error"])
+            if message.startswith(("grid", "data")):
+                location = ""
+        else:
+            message = f"{_short(item['input'])} is not allowed: {message[0].lower()}{message[1:]}"
+        found.append((location, message))
+    return found
+
+
+def _locate(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, list[str]]:
+    """A dotted key without pydantic's union tags, and the keys known beside its last part."""
+    text, here, known = "", model, list(model.model_fields)
+    for part in loc:
+        if isinstance(part, int):
+            text += f"[{part}]"
+            continue
+        choices = [kind for kind in get_args(Superposition) if kind.model_fields["kind"].annotation == Literal[part]]
+        if choices and text.endswith("superposition"):
+            here = choices[0]
+            known = list(here.model_fields)
+            continue
+        text += f".{part}" if text else str(part)
+        known = list(here.model_fields)
+        annotation = here.model_fields[part].annotation if part in here.model_fields else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            here = annotation
+    return text, known
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,135 @@
+"""The Parquet schemas: every column with its meaning, unit and source."""
+
+import pyarrow as pa
+
+_TRIAL_COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
+    ("trial_id", pa.string(), "content hash of all that determines the row", ""),
+    ("sparsity", pa.float64(), "S = P(x_i = 0)", "probability"),
+    ("hidden_dim", pa.int32(), "n_m, number of latents", "count"),
+    ("activation", pa.string(), "kind: topk, batchtopk, relu, relu_l1", ""),
+    ("k", pa.int32(), "active latents per sample (topk, batchtopk); null for relu and relu_l1", "count"),
+    ("l1", pa.float64(), "L1 penalty (relu_l1); null otherwise", ""),
+    ("exponent", pa.float64(), "reweighting exponent alpha, gamma_i = s_i^alpha; 0 is the plain SAE", ""),
+    ("seed", pa.int64(), "replicate seed of data and initialisation", ""),
+    ("start", pa.string(), "initialisation: random, or truth (decoder rows = feature directions)", ""),
+    ("n_features", pa.int32(), "n, number of ground-truth features", "count"),
+    ("n_inputs", pa.int32(), "n_p, number of input dimensions", "count"),
+    ("mcc", pa.float64(), "mean over the n features of the one-to-one matched signed cosine", "cosine"),
+    ("recovered_fraction", pa.float64(), "share of the n features with matched cosine >= recovery.cosine", "share"),
+    ("recovered_fraction_90", pa.float64(), "share of the n features with matched cosine >= 0.90", "share"),
+    ("recovered_fraction_95", pa.float64(), "share of the n features with matched cosine >= 0.95", "share"),
+    ("identified", pa.bool_(), "recovered_fraction >= recovery.fraction", ""),
+    ("gt_loss", pa.float64(), "E|x - x_hat|^2 / E|x|^2, latents placed at their matched features", "ratio"),
+    ("gt_loss_rescaled", pa.float64(), "gt_loss after the best positive scale per feature", "ratio"),
+    ("support_f1", pa.float64(), "mean over features of F1 of matched latent active against feature active", "F1"),
+    ("sae_loss", pa.float64(), "E|x_p - reconstruction|^2 / E|x_p|^2, unweighted", "ratio"),
+    ("objective", pa.float64(), "the trained loss on the evaluation data (weighted if exponent != 0)", "input units^2"),
+    ("loss_slope", pa.float64(), "relative change of the training loss over the last tenth of training", "ratio"),
+    ("l0", pa.float64(), "mean number of active latents per sample", "count"),
+    ("dead_fraction", pa.float64(), "share of latents never active on the evaluation data", "share"),
+    ("shrinkage", pa.float64(), "mean slope of latent on feature over recovered features; 1 = none", "ratio"),
+    ("vanished_fraction", pa.float64(), "share of features whose latent is never active when they are", "share"),
+    ("merged_fraction", pa.float64(), "share of live latents that merge two features", "share"),
+    ("split_fraction", pa.float64(), "share of features with two or more live latents at cosine >= 0.95", "share"),
+    ("features_per_latent", pa.float64(), "mean over live latents of features at >= 10 % of its top one", "count"),
+    ("feature_cosine", pa.list_(pa.float32()), "matched cosine of each ground-truth feature", "cosine"),
+    ("steps", pa.int32(), "optimiser steps taken", "count"),
+    ("diverged", pa.bool_(), "the loss or a weight became infinite or NaN; scores are then null", ""),
+    ("train_seconds", pa.float64(), "this trial's share of the pack's training time", "s"),
+    ("pack_id", pa.string(), "the pack that trained it", ""),
+]
+
+NOT_DETERMINED = ("train_seconds", "pack_id")
+"""Columns that tell of one run, not of the trial: all others are the same in every run."""
+
+
+def _schema(columns: list[tuple[str, pa.DataType, str, str]]) -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field(name, kind, metadata={"description": meaning, "unit": unit, "source": "arXiv 2506.15963"})
+            for name, kind, meaning, unit in columns
+        ]
+    )
+
+
+TRIALS = _schema(_TRIAL_COLUMNS)
+"""Schema of trials.parquet and of the files under packs/."""
+
+METRICS = (
+    "mcc",
+    "recovered_fraction",
+    "recovered_fraction_90",
+    "recovered_fraction_95",
+    "gt_loss",
+    "gt_loss_rescaled",
+    "support_f1",
+    "sae_loss",
+    "objective",
+    "loss_slope",
+    "l0",
+    "dead_fraction",
+    "shrinkage",
+    "vanished_fraction",
+    "merged_fraction",
+    "split_fraction",
+    "features_per_latent",
+)
+"""Trial columns whose median over seeds, per start, is a column `<metric>_<start>` of conditions.parquet."""
+
+_CONDITION_COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
+    ("sparsity", pa.float64(), "S = P(x_i = 0)", "probability"),
+    ("hidden_dim", pa.int32(), "n_m, number of latents", "count"),
+    ("activation", pa.string(), "kind: topk, batchtopk, relu, relu_l1", ""),
+    ("k", pa.int32(), "active latents per sample; null for relu and relu_l1", "count"),
+    ("l1", pa.float64(), "L1 penalty; null unless relu_l1", ""),
+    ("exponent", pa.float64(), "reweighting exponent alpha", ""),
+    ("n_features", pa.int32(), "n", "count"),
+    ("n_inputs", pa.int32(), "n_p", "count"),
+    ("n_seeds", pa.int32(), "seeds finished from the random start (diverged ones count as not identified)", "count"),
+    ("n_identified", pa.int32(), "of them, seeds identified from the random start", "count"),
+    ("p_identified", pa.float64(), "n_identified / n_seeds", "probability"),
+    ("p_low", pa.float64(), "lower end of the 95 % Wilson interval of p_identified", "probability"),
+    ("p_high", pa.float64(), "upper end of the 95 % Wilson interval of p_identified", "probability"),
+    ("n_pairs", pa.int32(), "seeds finished from both starts", "count"),
+    ("n_identifiable", pa.int32(), "of them, seeds recovered or optimiser_limited; null without truth starts", "count"),
+    ("p_identifiable", pa.float64(), "n_identifiable / n_pairs", "probability"),
+    ("p_identifiable_low", pa.float64(), "lower end of the 95 % Wilson interval of p_identifiable", "probability"),
+    ("p_identifiable_high", pa.float64(), "upper end of the 95 % Wilson interval of p_identifiable", "probability"),
+    ("phase", pa.string(), "recovered, optimiser_limited, objective_limited; not_recovered without truth starts", ""),
+    ("phase_certain", pa.bool_(), "false where an interval leaves the phase open", ""),
+    ("n_diverged", pa.int32(), "trials of either start that diverged", "count"),
+    ("mcc_chance", pa.float64(), "expected mcc of a random dictionary (closed form)", "cosine"),
+]
+
+CONDITIONS = _schema(
+    _CONDITION_COLUMNS
+    + [
+        (
+            f"{metric}_{start}",
+            pa.float64(),
+            f"median over seeds of {metric}, {start} start",
+            TRIALS.field(metric).metadata[b"unit"].decode(),
+        )
+        for start in ("random", "truth")
+        for metric in METRICS
+    ]
+)
+"""Schema of conditions.parquet, one row per condition."""
+
+BOUNDARY = _schema(
+    [
+        ("activation", pa.string(), "panel: activation kind", ""),
+        ("k", pa.int32(), "panel: active latents per sample", "count"),
+        ("l1", pa.float64(), "panel: L1 penalty", ""),
+        ("exponent", pa.float64(), "panel: reweighting exponent alpha", ""),
+        ("boundary", pa.string(), "random-start (identified) or truth-start (recovered or optimiser_limited)", ""),
+        ("x_axis", pa.string(), "column that x is a value of", ""),
+        ("y_axis", pa.string(), "column that y is a value of", ""),
+        ("branch", pa.int32(), "which crossing of P = 1/2 along y, numbered consistently along x", ""),
+        ("x", pa.float64(), "place on the x axis, in that column's units", ""),
+        ("y", pa.float64(), "where P = 1/2, in the y axis column's units", ""),
+        ("y_low", pa.float64(), "lower end of the 95 % band (cut at the grid's edge)", ""),
+        ("y_high", pa.float64(), "upper end of the 95 % band (cut at the grid's edge)", ""),
+    ]
+)
+"""Schema of boundary.parquet; empty where no panel has a boundary in range."""

@@ -1,0 +1,114 @@
+"""A spec to its trials: what is trained, under which name, with which random streams."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from phase_diagrams.activation import Activation
+from phase_diagrams.spec import Explicit, JobSpec, Start
+
+ENGINE_VERSION = "1"
+"""Part of every trial's identity: raised whenever the same trial would give other numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One combination of the grid's axes, without seed and start."""
+
+    sparsity: float
+    hidden_dim: int
+    activation: Activation
+    exponent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One training: a condition at one seed and one start."""
+
+    condition: Condition
+    seed: int
+    start: Start
+
+
+def grid_trials(spec: JobSpec) -> Iterator[Trial]:
+    """Every trial of the full grid exactly once; data streams (sparsity, seed) come one after another."""
+    grid = spec.grid
+    streams = product(grid.sparsity, grid.seeds)
+    for sparsity, seed in streams:
+        shapes = product(grid.hidden_dim, grid.activations, grid.exponent, grid.starts)
+        for hidden_dim, activation, exponent, start in shapes:
+            yield Trial(Condition(sparsity, hidden_dim, activation, exponent), seed, start)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialNamer:
+    """Gives trials of one spec their ids; holds the digest of what all of them share."""
+
+    shared: str
+
+    def __call__(self, trial: Trial) -> str:
+        """Sixteen hexadecimal digits: the content hash of all that determines the trial's row."""
+        condition = trial.condition
+        return _digest(
+            [
+                self.shared,
+                condition.sparsity,
+                condition.hidden_dim,
+                str(condition.activation),
+                condition.exponent,
+                trial.seed,
+                trial.start,
+            ]
+        )
+
+
+def trial_namer(spec: JobSpec) -> TrialNamer:
+    """The naming of a spec's trials: data, sae, training and recovery count; name, grid and resources do not."""
+    return TrialNamer(
+        _digest(
+            {
+                "engine": ENGINE_VERSION,
+                "data": _data_identity(spec),
+                "sae": spec.sae.model_dump(mode="json"),
+                "training": spec.training.model_dump(mode="json"),
+                "recovery": spec.recovery.model_dump(mode="json"),
+            }
+        )
+    )
+
+
+def _data_identity(spec: JobSpec) -> dict[str, object]:
+    identity = spec.data.model_dump(mode="json")
+    if isinstance(spec.data.superposition, Explicit):
+        identity["superposition"] = {"kind": "explicit", "matrix": spec.data.superposition.matrix}
+    return identity
+
+
+def data_key(spec: JobSpec, sparsity: float, seed: int) -> int:
+    """64-bit key of the data stream: shared by trials that differ in width, activation, exponent or start."""
+    return _key(["data", seed, sparsity, spec.data.n_features])
+
+
+def initialisation_key(trial: Trial) -> int:
+    """64-bit key of the random rows: shared by trials that differ in exponent (paired) or start."""
+    condition = trial.condition
+    return _key(["initialisation", trial.seed, condition.sparsity, condition.hidden_dim, str(condition.activation)])
+
+
+def _canonical(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(_canonical(value)).hexdigest()[:16]
+
+
+def _key(value: object) -> int:
+    return int.from_bytes(hashlib.sha256(_canonical(value)).digest()[:8], "little")
+
+
+def content_digest(names: list[str]) -> str:
+    """Sixteen hexadecimal digits that name a set of names, whatever their order."""
+    return _digest(sorted(names))

@@ -1,0 +1,57 @@
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from phase_diagrams import pack as module
+from phase_diagrams.pack import MAX_PACK_COST, cut_packs, halve
+from phase_diagrams.planner import GridPlanner
+from phase_diagrams.spec import parse_spec
+from phase_diagrams.tables import TRIALS
+from phase_diagrams.trial import grid_trials, trial_namer
+
+JOB = parse_spec(
+    {
+        "data": {"n_features": 8, "n_inputs": 4},
+        "grid": {"sparsity": [0.5, 0.9], "hidden_dim": [8, 16], "activation": ["topk:1", "relu"], "seeds": 3},
+    }
+)
+
+
+@settings(deadline=None)
+@given(st.sets(st.sampled_from(list(grid_trials(JOB)))), st.floats(1e6, 1e12))
+def test_packs_partition_the_trials_and_never_mix_streams(trials, limit):
+    module.MAX_PACK_COST, before = limit, MAX_PACK_COST
+    try:
+        packs = cut_packs(JOB, trials)
+    finally:
+        module.MAX_PACK_COST = before
+    packed = [trial for pack in packs for trial in pack.trials]
+    assert len(packed) == len(trials)
+    assert set(packed) == trials
+    name = trial_namer(JOB)
+    for pack in packs:
+        assert {(t.condition.sparsity, t.seed) for t in pack.trials} == {(pack.sparsity, pack.seed)}
+        assert pack.trial_ids == tuple(name(trial) for trial in pack.trials)
+        assert pack.cost <= limit or len(pack.trials) == 1
+    assert [pack.cost for pack in packs] == sorted((pack.cost for pack in packs), reverse=True)
+    assert len({pack.pack_id for pack in packs}) == len(packs)
+
+
+def test_halving_ends_at_single_trials_and_loses_none():
+    whole = cut_packs(JOB, grid_trials(JOB))[0]
+    parts = (whole,)
+    while any(len(part.trials) > 1 for part in parts):
+        parts = tuple(half for part in parts for half in halve(part))
+    assert [trial for part in parts for trial in part.trials] == list(whole.trials)
+    assert halve(parts[0]) == (parts[0],)
+
+
+def test_the_grid_planner_asks_once_for_what_is_missing():
+    name = trial_namer(JOB)
+    ids = [name(trial) for trial in grid_trials(JOB)]
+    planner = GridPlanner(JOB, frozenset(ids[:7]))
+    assert not planner.done
+    assert [name(trial) for trial in planner.ask()] == ids[7:]
+    planner.tell(TRIALS.empty_table())
+    assert planner.done
+    assert planner.ask() == []
+    assert GridPlanner(JOB, frozenset(ids)).ask() == []

@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from phase_diagrams.activation import parse_activation
+from phase_diagrams.spec import Data, Training
+from phase_diagrams.trial import Condition, Trial
+from workers.sae import Weights, initialise, learning_rates, reweighting
+from workers.sampler import open_stream
+from workers.torch_training import losses_and_gradients, reconstruct, stack, train_on
+from workers.training import Model, train
+
+ACTIVATIONS = ["topk:1", "topk:3", "batchtopk:2", "relu", "relu_l1:0.05"]
+DATA = Data.model_validate({"n_features": 10, "n_inputs": 6})
+DICTIONARY = np.random.default_rng(3).standard_normal((6, 10)).astype(np.float32)
+DICTIONARY /= np.linalg.norm(DICTIONARY, axis=0)
+
+
+def model(activation, start="random", seed=0, hidden_dim=14, exponent=0.0, bias=0.0):
+    chosen = parse_activation(activation)
+    weights = initialise(Trial(Condition(0.7, hidden_dim, chosen, exponent), seed, start), DICTIONARY)
+    shift = np.full(hidden_dim, bias, np.float32), np.full(6, bias, np.float32)
+    gamma = np.linspace(0.5, 1.5, 6).astype(np.float32) if exponent else np.ones(6, np.float32)
+    return Model(Weights(weights.encoder, weights.decoder, *shift), chosen, gamma)
+
+
+def stream(key=5):
+    return open_stream(DATA, DICTIONARY, 0.7, key)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("exponent", [0.0, 1.0])
+@pytest.mark.parametrize("start", ["random", "truth"])
+def test_hand_written_gradients_are_those_of_autograd(tied, activation, exponent, start):
+    one = model(activation, start, exponent=exponent, bias=0.0 if tied else 0.03)
+    two = model(activation, start, seed=1, exponent=exponent, bias=0.0 if tied else -0.02)
+    pair = stack([one.weights, two.weights], tied, "cpu", torch.float64)
+    inputs = torch.tensor(np.random.default_rng(0).standard_normal((32, 6)))
+    gamma = torch.tensor(np.stack([one.gamma_squared, two.gamma_squared])[:, None], dtype=torch.float64)
+    parameters = pair.parameters(tied)
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    z, reconstruction = reconstruct(pair, inputs, one.activation)
+    loss = (gamma * (reconstruction - inputs) ** 2).sum((1, 2)) / 32 + (one.activation.l1 or 0) * z.sum((1, 2)) / 32
+    expected = torch.autograd.grad(loss.sum(), parameters)
+    with torch.no_grad():
+        value, gradients = losses_and_gradients(pair, inputs, one.activation, gamma, tied)
+    assert torch.allclose(value, loss.detach(), rtol=1e-12)
+    for gradient, reference in zip(gradients, expected, strict=True):
+        assert torch.allclose(gradient, reference, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("batch_size", [48, 37])
+def test_the_kernel_trains_as_torch_does(tied, activation, batch_size):
+    models = [model(activation, seed=seed, exponent=float(seed), bias=0.0 if tied else 0.01) for seed in (0, 1)]
+    training = Training(steps=40, batch_size=batch_size, learning_rate=0.003)
+    fused = train(models, stream(), training, tied)
+    reference = train_on(models, stream(), training, tied, "cpu")
+    for one, other in zip(fused, reference, strict=True):
+        # Stated tolerance: rounding differs, and 40 steps of Adam amplify it to below 1e-3 of the loss.
+        assert np.allclose(one.losses, other.losses, rtol=1e-3)
+        assert np.allclose(one.losses[:5], other.losses[:5], rtol=2e-5)
+        assert np.allclose(one.weights.decoder, other.weights.decoder, atol=5e-3)
+
+
+@settings(max_examples=12, deadline=None)
+@given(order=st.permutations(range(8)), cut=st.integers(1, 7), tied=st.booleans())
+def test_packed_is_alone_bit_for_bit(order, cut, tied):
+    models = [
+        model(activation, start, hidden_dim=width)
+        for activation, width in (("topk:2", 14), ("relu", 9), ("batchtopk:1", 7), ("topk:1", 20))
+        for start in ("random", "truth")
+    ]
+    training = Training(steps=12, batch_size=20)
+    alone = [train([one], stream(), training, tied)[0] for one in models]
+    for part in (order[:cut], order[cut:]):
+        for index, packed in zip(part, train([models[i] for i in part], stream(), training, tied), strict=True):
+            assert np.array_equal(packed.losses, alone[index].losses)
+            for name in ("encoder", "decoder", "encoder_bias", "decoder_bias"):
+                assert np.array_equal(getattr(packed.weights, name), getattr(alone[index].weights, name))
+
+
+def test_exponent_zero_is_the_plain_loss_exactly():
+    inputs = np.random.default_rng(0).standard_normal((100, 6)).astype(np.float32)
+    assert (reweighting(inputs, 0.0) == 1).all()
+
+
+def test_weights_are_powers_of_the_variance_with_mean_one():
+    inputs = np.random.default_rng(0).standard_normal((20_000, 3)).astype(np.float32) * [1, 2, 3]
+    inputs = np.concatenate([inputs, np.zeros((20_000, 1))], axis=1).astype(np.float32)
+    squared = reweighting(inputs, 0.5)
+    assert squared[:3].mean() == pytest.approx(1, rel=1e-5)  # gamma^2 = s at alpha = 1/2
+    assert np.allclose(squared[:3] / squared[0], [1, 4, 9], rtol=0.05)
+    assert np.allclose(reweighting(inputs, -1.0)[:3] * reweighting(inputs, 1.0)[:3], 1, rtol=1e-4)
+    assert squared[3] == 1
+
+
+def test_an_untied_decoder_keeps_unit_rows():
+    trained = train([model("topk:2")], stream(), Training(steps=30, batch_size=32), tied=False)[0]
+    assert np.allclose(np.linalg.norm(trained.weights.decoder, axis=1), 1, atol=1e-6)
+    assert np.abs(trained.weights.decoder_bias).max() > 0
+
+
+def test_a_tied_sae_stays_tied_and_without_bias():
+    trained = train([model("relu")], stream(), Training(steps=30, batch_size=32), tied=True)[0]
+    assert np.array_equal(trained.weights.encoder, trained.weights.decoder)
+    assert not trained.weights.encoder_bias.any()
+    assert not trained.weights.decoder_bias.any()
+
+
+@pytest.mark.parametrize("trainer", ["kernel", "torch"])
+def test_divergence_is_a_value_and_spoils_no_neighbour(trainer):
+    wild = Weights(*(np.full_like(part, 1e25) for part in _parts(model("relu").weights)))
+    models = [Model(wild, parse_activation("relu"), np.ones(6, np.float32)), model("relu")]
+    training = Training(steps=10, batch_size=16)
+    run = (
+        (lambda m: train(m, stream(), training, True))
+        if trainer == "kernel"
+        else (lambda m: train_on(m, stream(), training, True, "cpu"))
+    )
+    broken, healthy = run(models)
+    assert np.isnan(broken.losses).any()
+    assert np.array_equal(healthy.losses, run([models[1]])[0].losses)
+
+
+def _parts(weights):
+    return weights.encoder, weights.decoder, weights.encoder_bias, weights.decoder_bias
+
+
+@given(st.sampled_from(["linear", "cosine", "constant"]), st.floats(1e-6, 1), st.integers(1, 300))
+def test_schedules_start_at_the_peak_and_never_rise(schedule, peak, steps):
+    rates = learning_rates(schedule, peak, steps)
+    assert rates[0] == pytest.approx(peak)
+    assert (np.diff(rates) <= 1e-12).all()
+    assert (rates > 0).all()
+    if schedule != "constant" and steps > 100:
+        assert rates[-1] < 0.02 * peak
+
+
+def test_initialisation_is_paired_over_exponents_and_starts():
+    trial = Trial(Condition(0.7, 14, parse_activation("topk:2"), 0.0), 0, "random")
+    weighted = Trial(Condition(0.7, 14, parse_activation("topk:2"), 1.0), 0, "random")
+    truth = Trial(Condition(0.7, 14, parse_activation("topk:2"), 0.0), 0, "truth")
+    other = Trial(Condition(0.7, 14, parse_activation("topk:2"), 0.0), 1, "random")
+    plain = initialise(trial, DICTIONARY)
+    assert np.array_equal(plain.encoder, initialise(weighted, DICTIONARY).encoder)
+    assert np.array_equal(initialise(truth, DICTIONARY).encoder[:10], DICTIONARY.T)
+    assert np.array_equal(initialise(truth, DICTIONARY).encoder[10:], plain.encoder[10:])
+    assert not np.isclose(initialise(other, DICTIONARY).encoder, plain.encoder).any(axis=1).all()
+    narrow = Trial(Condition(0.7, 4, parse_activation("topk:2"), 0.0), 0, "truth")
+    assert np.array_equal(initialise(narrow, DICTIONARY).encoder, DICTIONARY.T[:4])

@@ -1,0 +1,1 @@
+"""Run trials: packed training, evaluation, and their fan-out over Ray Tune."""

@@ -1,0 +1,100 @@
+"""A pack to its rows: the one function that a Ray Tune trial runs, and all that it needs is in its arguments."""
+
+import time
+from dataclasses import fields
+
+import numpy as np
+import pyarrow as pa
+from threadpoolctl import threadpool_limits
+
+from phase_diagrams.pack import Pack
+from phase_diagrams.scores import Scores
+from phase_diagrams.spec import JobSpec
+from phase_diagrams.tables import TRIALS
+from phase_diagrams.trial import Trial, data_key
+from workers.evaluation import Evaluation, EvaluationData, draw_evaluation_data, evaluate
+from workers.sae import Floats, initialise, reweighting
+from workers.sampler import Stream, open_stream
+from workers.training import Model, Trained, train
+
+
+def run_pack(spec: JobSpec, dictionary: Floats, pack: Pack, device: str = "cpu") -> pa.Table:
+    """Train and score the trials of a pack; one row each, in order (schema TRIALS).
+
+    A trial that diverges is a row with `diverged` set and null scores. On "cpu" a row is the same bit for bit in
+    every pack; on "cuda" up to the order in which a batched product adds.
+    """
+    # One thread: packs run side by side, and a BLAS product split over threads would add in another order.
+    with threadpool_limits(limits=1):
+        stream = open_stream(spec.data, dictionary, pack.sparsity, data_key(spec, pack.sparsity, pack.seed))
+        data = draw_evaluation_data(stream)
+        models = [open_model(trial, dictionary, data) for trial in pack.trials]
+        trained = _train(models, stream, spec, device)
+        rows = [
+            _row(spec, pack, index, _evaluate(spec, models[index], trained[index], dictionary, data), trained[index])
+            for index in range(len(pack.trials))
+        ]
+    return pa.Table.from_pylist(rows, schema=TRIALS)
+
+
+def open_model(trial: Trial, dictionary: Floats, data: EvaluationData) -> Model:
+    """A trial's SAE before training."""
+    condition = trial.condition
+    gamma_squared = reweighting(data.inputs, condition.exponent)
+    return Model(initialise(trial, dictionary), condition.activation, gamma_squared)
+
+
+def _train(models: list[Model], stream: Stream, spec: JobSpec, device: str) -> list[Trained]:
+    if device == "cpu":
+        return train(models, stream, spec.training, spec.sae.tied)
+    # Torch costs seconds and half a gigabyte to import: only packs on a GPU pay for it.
+    from workers.torch_training import train_on
+
+    return train_on(models, stream, spec.training, spec.sae.tied, device)
+
+
+def _evaluate(
+    spec: JobSpec, model: Model, trained: Trained, dictionary: Floats, data: EvaluationData
+) -> tuple[Evaluation, float]:
+    began = time.perf_counter()
+    evaluation = evaluate(
+        trained, model.activation, spec.sae.tied, model.gamma_squared, dictionary, data, spec.recovery
+    )
+    return evaluation, time.perf_counter() - began
+
+
+def _row(
+    spec: JobSpec, pack: Pack, index: int, measured: tuple[Evaluation, float], trained: Trained
+) -> dict[str, object]:
+    trial, (evaluation, seconds) = pack.trials[index], measured
+    condition = trial.condition
+    row: dict[str, object] = {
+        "trial_id": pack.trial_ids[index],
+        "sparsity": condition.sparsity,
+        "hidden_dim": condition.hidden_dim,
+        "activation": condition.activation.kind,
+        "k": condition.activation.k,
+        "l1": condition.activation.l1,
+        "exponent": condition.exponent,
+        "seed": trial.seed,
+        "start": trial.start,
+        "n_features": spec.data.n_features,
+        "n_inputs": spec.data.n_inputs,
+        "identified": False,
+        "diverged": evaluation.scores is None,
+        "steps": int(np.isfinite(trained.losses).sum()),
+        "train_seconds": trained.seconds + seconds,
+        "pack_id": pack.pack_id,
+    }
+    if evaluation.scores is not None:
+        row |= {field.name: getattr(evaluation.scores, field.name) for field in fields(Scores)}
+        row |= {
+            "sae_loss": _number(evaluation.sae_loss),
+            "objective": evaluation.objective,
+            "loss_slope": evaluation.loss_slope,
+        }
+    return row
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
