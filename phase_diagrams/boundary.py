@@ -4,7 +4,7 @@ The outcomes are binomial with logit f, and f is a Gaussian process: a constant,
 all multiplied by one steepness. Steepness and the two length scales are averaged over, never optimised, so that the
 band also carries what the data leave open about them. docs/decisions/0003-boundary-fit.md says why, with figures.
 
-Equations are those of Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), "RW".
+RW is Rasmussen and Williams, Gaussian Processes for Machine Learning (2006).
 """
 
 from collections.abc import Sequence
@@ -97,13 +97,13 @@ class BoundaryFit:
     components: tuple[_Component, ...]
 
     def latent(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Latent:
-        """Posterior mean and sd of f at the places (x, y), broadcast, in the caller's units (mixture of RW 3.60)."""
+        """Posterior mean and sd of f at the places (x, y), broadcast, in the caller's units (RW section 3.6.1)."""
         weights, means, sds = self._marginals(x, y)
         mean = np.tensordot(weights, means, 1)
         return Latent(mean, np.sqrt(np.tensordot(weights, sds**2 + (means - mean) ** 2, 1)))
 
     def probability(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Floats:
-        """Posterior mean of P(identified) at the places (x, y), the average of the logistic of f (RW 3.10)."""
+        """Posterior mean of P(identified) at the places (x, y), the logistic averaged over f (RW eq. 3.10)."""
         weights, means, sds = self._marginals(x, y)
         density = np.exp(-0.5 * QUADRATURE**2)
         values = expit(means[..., None] + sds[..., None] * QUADRATURE) @ (density / density.sum())
@@ -129,11 +129,11 @@ class BoundaryFit:
 def fit_boundary(x: npt.ArrayLike, y: npt.ArrayLike, successes: npt.ArrayLike, trials: npt.ArrayLike) -> BoundaryFit:
     """The posterior of the logit of P(identified) over a panel from all its seed outcomes.
 
-    Prior: f = s (b0 + b1 u + b2 v + g(u, v)), u and v being x and y scaled to [-1, 1], b standard normal (RW 2.7) and
-    g a Gaussian process of unit variance with a squared-exponential kernel of one length scale per axis (RW 5.1).
-    The zero set of f does not depend on the steepness s: it says only how fast outcomes turn. Inference: expectation
-    propagation (RW 3.6) for each (s, length scales), weighted by its marginal likelihood (RW 5.2).
-    An axis with one distinct value is left out of the model.
+    Prior: f = s (b0 + b1 u + b2 v + g(u, v)), u and v being x and y scaled to [-1, 1], b standard normal (RW section
+    2.7) and g a Gaussian process of unit variance with a squared-exponential kernel of one length scale per axis (RW
+    section 5.1). The zero set of f does not depend on the steepness s, which says only how fast outcomes turn.
+    Inference: expectation propagation (RW section 3.6) for each s and pair of length scales, weighted by its evidence
+    (RW section 5.2). An axis with one distinct value is left out of the model.
 
     Args:
         x, y: (conditions,) coordinates in which the boundary is expected to be smooth, e.g. log2 hidden_dim and
@@ -300,10 +300,10 @@ class _Posterior(NamedTuple):
 
 
 def _propagate(planes: Floats, counts: Floats, totals: Floats, precision: Floats, shift: Floats) -> _Posterior:
-    """Expectation propagation for f = planes @ w, w standard normal, with one binomial site per condition (RW 3.6).
+    """Expectation propagation for f = planes @ w, w standard normal, one binomial site per condition (RW section 3.6).
 
     A site is exp(shift f - precision f^2 / 2), up to a constant. All sites are updated at once, with damping. The
-    tilted moments (RW 3.57) are integrals over the current marginal of f times likelihood / site, taken by quadrature
+    tilted moments are integrals over the current marginal of f times likelihood / site, taken by quadrature
     in the marginal's own units; at the fixed point their mean is 0 and their variance 1.
 
     Args:
@@ -316,7 +316,7 @@ def _propagate(planes: Floats, counts: Floats, totals: Floats, precision: Floats
     transposed = planes.transpose(0, 2, 1)
     identity = np.eye(planes.shape[2])
     for sweep in range(MAX_SWEEPS):
-        # w has precision L L^T and mean L^-T whitened: the weight-space form of RW 3.53.
+        # w has precision L L^T and mean L^-T whitened (RW section 2.1, sites in place of observations).
         lower = np.linalg.cholesky(identity + (transposed * precision[:, None, :]) @ planes)
         inverse = np.linalg.inv(lower)
         root = inverse.transpose(0, 2, 1)
@@ -341,7 +341,7 @@ def _propagate(planes: Floats, counts: Floats, totals: Floats, precision: Floats
         damping = DAMPING if sweep < PATIENCE else 0.5 * DAMPING
         shift = shift + damping * (matched * (mean + sd * moved) - mean / variance)
         precision = np.maximum(precision + damping * (matched - 1.0 / variance), 0.0)
-    # log Z_EP (RW 3.65): normaliser of prior times sites, and for each site likelihood / site under the marginal.
+    # log Z_EP (RW section 3.6.2): normaliser of prior times sites, then per site likelihood / site under the marginal.
     log_evidence = 0.5 * np.einsum("bfo,bfo->b", whitened, whitened)
     log_evidence -= np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
     log_evidence += (np.log(mass) + largest[..., 0]).sum(axis=1)
@@ -352,7 +352,7 @@ def _features(u: Floats, v: Floats, lengths: tuple[float, float]) -> Floats:
     """Functions of the place whose squares add up to the prior variance at steepness 1, (places, features).
 
     Constant, trend and residual; the residual's are products of the kernel's eigenfunctions along each axis by
-    Nyström (RW 4.44), the least of them left out. An infinite length leaves its axis out.
+    Nyström (RW section 4.3.2), the least of them left out. An infinite length leaves its axis out.
     """
     along_u, variance_u = _eigenfunctions(u, lengths[0])
     along_v, variance_v = _eigenfunctions(v, lengths[1])

@@ -121,7 +121,7 @@ def _axes(spec: JobSpec, present: Indices) -> dict[str, object]:
 def _phases(spec: JobSpec, finished: Flags, identified: Flags, objective: Floats) -> list[ConditionPhase | None]:
     """The phase of each condition, from (conditions, starts, seeds), on the seeds finished from all starts."""
     two = "truth" in spec.grid.starts
-    complete = finished.all(axis=1) if two else finished[:, 0]
+    complete: Flags = np.all(finished, axis=1) if two else finished[:, 0]
     phases: list[ConditionPhase | None] = []
     for index, seeds in enumerate(complete):
         random = identified[index, 0, seeds], objective[index, 0, seeds]

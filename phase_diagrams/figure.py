@@ -1,66 +1,24 @@
 """Conditions and boundaries to the numbers of a picture: which cell, glyph, line and word goes where."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from phase_diagrams.panel import Panel, grid_panels, panel_rows
-from phase_diagrams.spec import Explicit, JobSpec, Polygon, ToyModel
+from phase_diagrams.caption import caption, label, subtitle
+from phase_diagrams.layout import Layout, PlotAxis, density_of, hatch_rules, lay_out
+from phase_diagrams.panel import Panel, panel_rows
+from phase_diagrams.spec import JobSpec
 
 Row = dict[str, str | int | float | bool | None]
 """One mark of the picture; `layer` says of which kind, `panel` in which panel."""
 
 PHASES = ("recovered", "optimiser_limited", "objective_limited", "not_recovered")
-"""The phases that have a glyph, in the legend's order."""
+"""The phases that have a glyph, in the key's order."""
 
-FIGURE_WIDTH = 1040
-"""Width in pixels that panels share; heuristic: two columns of a paper at 144 pixels per inch."""
-CELL = 56
-"""Preferred side of a cell in pixels; heuristic: a glyph and its halo fill half of it."""
-COLUMN_GAP = 26
-"""Pixels between panels; fits the turned name of a line of the theory."""
-MIN_PANEL, MAX_HEIGHT = 120, 520
-"""Bounds of a panel's sides in pixels; heuristic: the shortest fits four tick labels, the highest fits a screen."""
-GLYPH_SPACING = 11.0
-"""Least distance in pixels between glyphs; heuristic: below it circles, triangles and crosses look alike."""
-MAX_COLUMNS = 10
-"""Most panels side by side: ten of MIN_PANEL and their gaps still fit a screen of 1920 pixels."""
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """One axis of every panel, logarithmic in its value."""
-
-    values: tuple[float, ...]
-    """The grid's values, ascending (hidden_dim, or density 1 - S)."""
-    edges: tuple[float, ...]
-    """Edges of the cells: one more than values."""
-    ticks: tuple[float, ...]
-    """Values that carry a label: all, or as many as do not overlap."""
-    labels: tuple[str, ...]
-    """One per tick: n_m, or S for a density."""
-    pixels: int
-    """Length on screen."""
-
-    @property
-    def domain(self) -> tuple[float, float]:
-        """Lower and upper end."""
-        return self.edges[0], self.edges[-1]
-
-    def place(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Pixels from the lower end."""
-        low, high = np.log(self.domain)
-        return np.asarray((np.log(np.asarray(values, dtype=np.float64)) - low) / (high - low) * self.pixels)
-
-    def value(self, places: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """The inverse of `place`."""
-        low, high = np.log(self.domain)
-        return np.asarray(np.exp(low + np.asarray(places, dtype=np.float64) / self.pixels * (high - low)))
+NOT_FINISHED, ALL_DIVERGED = "no finished trial", "every random start diverged"
+"""Why a cell has no colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +28,15 @@ class Diagram:
     title: str
     subtitle: str
     caption: str
-    panels: tuple[str, ...]
-    """Labels in reading order."""
-    columns: int
-    """Panels side by side."""
-    width: Axis
-    """Horizontal: hidden_dim n_m."""
-    density: Axis
-    """Vertical, drawn downwards: density 1 - S, labelled with S."""
+    layout: Layout
     rows: tuple[Row, ...]
-    """The marks; `layer` is cell, missing, curve, text, n_line or k_line."""
+    """The marks of all panels; `layer` is cell, missing, curve, note, n_line or k_line."""
     hatch: tuple[Row, ...]
     """Diagonal rules behind every panel, visible where a cell is missing; empty if none is."""
     two_starts: bool
     """Whether truth starts are part of the grid."""
     swapped: bool
     """Whether boundaries are hidden_dim as a function of sparsity."""
-    glyph_size: float
-    """Side of a glyph in pixels."""
 
     def layer(self, name: str) -> tuple[Row, ...]:
         """The rows of one layer."""
@@ -97,166 +46,39 @@ class Diagram:
 def diagram(spec: JobSpec, conditions: pa.Table, boundary: pa.Table) -> Diagram:
     """Lay out the picture of a spec's conditions (schema CONDITIONS) and boundaries (schema BOUNDARY).
 
-    Conditions of the grid without a row, or without a finished random start, are drawn as missing.
+    Conditions of the grid without a finished random start, or with diverged ones only, are drawn as missing.
     """
-    panels = grid_panels(spec)
-    across, columns = _arrange(spec, panels)
-    width, density = _axes(spec, columns)
-    stride, glyph = _glyphs(width, density)
+    layout = lay_out(spec)
+    width, density = layout.width, layout.density
     rows: list[Row] = []
-    for panel in across:
-        cells = _cells(spec, panel, panel_rows(conditions, panel), width, density, stride)
+    for panel in layout.panels:
+        cells = _cells(spec, panel, panel_rows(conditions, panel), layout)
         curves = _curves(panel, panel_rows(boundary, panel), width, density)
-        rows += cells + curves + _words(spec, panel, cells, curves) + _overlays(spec, panel, width, density)
-    if any(row["layer"] == "note" for row in rows):
+        rows += cells + curves + _notes(spec, panel, cells, curves) + _overlays(spec, panel, width, density)
+    said = {row["panel"] for row in rows if row["layer"] == "note"}
+    if said:
         # A blank line in the panels that say nothing keeps all titles on one height.
-        said = {row["panel"] for row in rows if row["layer"] == "note"}
-        rows += [{"panel": str(p), "layer": "note", "text": "\u00a0"} for p in across if str(p) not in said]
-    missing = sum(row["layer"] == "missing" for row in rows)
+        silent = [str(panel) for panel in layout.panels if str(panel) not in said]
+        rows += [{"panel": panel, "layer": "note", "text": "\u00a0"} for panel in silent]
+    missing = [row["P"] for row in rows if row["layer"] == "missing"]
     return Diagram(
-        title=spec.name,
-        subtitle=_subtitle(spec, missing),
-        caption=caption(spec, stride),
-        panels=tuple(str(panel) for panel in across),
-        columns=columns,
-        width=width,
-        density=density,
+        title=label(spec),
+        subtitle=subtitle(spec, missing.count(NOT_FINISHED)),
+        caption=caption(spec, layout.stride),
+        layout=layout,
         rows=tuple(rows),
         hatch=tuple(_hatch(width, density)) if missing else (),
         two_starts="truth" in spec.grid.starts,
         swapped=len(spec.grid.sparsity) == 1,
-        glyph_size=glyph,
     )
 
 
-def cell_edges(values: Sequence[float]) -> tuple[float, ...]:
-    """Edges of the cells around ascending positive values: geometric midpoints, mirrored at both ends.
-
-    A single value gets half an octave on either side.
-    """
-    logs = np.log(np.asarray(values, dtype=np.float64))
-    if len(logs) == 1:
-        return tuple(float(v) for v in np.exp(logs[0] + np.array([-0.5, 0.5]) * math.log(2)))
-    middle = (logs[1:] + logs[:-1]) / 2
-    edges = np.concatenate([[2 * logs[0] - middle[0]], middle, [2 * logs[-1] - middle[-1]]])
-    return tuple(float(v) for v in np.exp(edges))
-
-
-def thin_ticks(places: Sequence[float], spans: Sequence[float]) -> list[int]:
-    """Indices of labels that do not overlap, both ends kept: labels at ascending places, each as long as its span."""
-    kept = [0]
-    for index in range(1, len(places)):
-        if places[index] - places[kept[-1]] >= (spans[index] + spans[kept[-1]]) / 2:
-            kept.append(index)
-    last = len(places) - 1
-    while len(kept) > 1 and kept[-1] != last and places[last] - places[kept[-1]] < (spans[last] + spans[kept[-1]]) / 2:
-        kept.pop()
-    if kept[-1] != last and places[last] - places[kept[-1]] >= (spans[last] + spans[kept[-1]]) / 2:
-        kept.append(last)
-    return kept
-
-
-def software_version() -> str:
-    """The installed version of saephase; "unknown" where it is used without being installed."""
-    try:
-        return version("saephase")
-    except PackageNotFoundError:
-        return "unknown"
-
-
-def caption(spec: JobSpec, stride: int = 1) -> str:
-    """Everything needed to read the picture alone: model, budget, thresholds, seeds, version."""
-    data, training, recovery, seeds = spec.data, spec.training, spec.recovery, len(spec.grid.seeds)
-    firing = data.code.firing.kind
-    if firing == "zipf":
-        firing += f" (exponent {data.code.firing.exponent:g})"
-    sentences = [
-        f"{spec.name}: n = {data.n_features} features in n_p = {data.n_inputs} inputs, "
-        f"superposition {_superposition(spec)}",
-        f"Code {data.code.kind}, magnitude {data.code.magnitude}, firing {firing}, noise {data.noise:g}",
-        f"SAE {'tied, without bias' if spec.sae.tied else 'untied, with biases'}; Adam, {training.steps:,} steps × "
-        f"{training.batch_size:,} samples, learning rate {training.learning_rate:g} ({training.schedule})",
-        f"Identified: at least {100 * recovery.fraction:g} % of the features matched at cosine ≥ {recovery.cosine:g}",
-        f"{seeds} seed{'s' * (seeds != 1)} per condition; bands and intervals: 95 %",
-    ]
-    if stride > 1:
-        sentences.append(f"Cells are too small for a glyph each: every {stride}th row and column has one")
-    sentences.append(f"saephase {software_version()}")
-    return ". ".join(sentences) + "."
-
-
-def _superposition(spec: JobSpec) -> str:
-    law = spec.data.superposition
-    if isinstance(law, Polygon):
-        return f"polygon ({law.mono} mono, {law.digon} digons, {law.pentagon} pentagons)"
-    if isinstance(law, Explicit):
-        return "explicit matrix"
-    if isinstance(law, ToyModel):
-        return f"toy_model (S = {law.sparsity:g}, {law.steps:,} steps, seed {law.seed})"
-    return f"random_unit (seed {law.seed})"
-
-
-def _subtitle(spec: JobSpec, missing: int) -> str:
-    starts = "random and truth starts" if "truth" in spec.grid.starts else "random starts"
-    text = f"Probability that training identifies the features, and their phases, from {starts}"
-    if missing:
-        text += f"; {spec.n_conditions - missing:,} of {spec.n_conditions:,} conditions have finished trials"
-    return text
-
-
-def _arrange(spec: JobSpec, panels: tuple[Panel, ...]) -> tuple[tuple[Panel, ...], int]:
-    """Panels in reading order and their number per row: a row per exponent if that fits, else near a 5 : 3 block."""
-    activations, exponents = len(spec.grid.activation), len(spec.grid.exponent)
-    if activations <= 6 and (exponents > 1 or activations <= 4):
-        return panels, activations
-    if 1 < exponents <= 6:
-        return tuple(p for i in range(activations) for p in panels[i::activations]), exponents
-    wanted = math.sqrt(5 / 3 * len(panels))
-    choices = range(3, MAX_COLUMNS + 1)
-    return panels, min(choices, key=lambda c: (-len(panels) % c / c + abs(c - wanted) / wanted, c))
-
-
-def _axes(spec: JobSpec, columns: int) -> tuple[Axis, Axis]:
-    widths = sorted(float(value) for value in spec.grid.hidden_dim)
-    densities = sorted(1 - value for value in spec.grid.sparsity)
-    room = max(MIN_PANEL, FIGURE_WIDTH // columns - COLUMN_GAP)
-    x_pixels = round(min(max(CELL * len(widths), MIN_PANEL), room))
-    y_pixels = round(min(max(min(CELL, x_pixels / len(widths)) * len(densities), MIN_PANEL), MAX_HEIGHT))
-    names = [f"{width:.0f}" for width in widths]
-    # 10-point digits are 6 pixels wide and 10 high, and labels keep their distance.
-    across = _axis(widths, names, x_pixels, [6 * len(name) + 8 for name in names])
-    return across, _axis(densities, [sparsity_label(d) for d in densities], y_pixels, [14] * len(densities))
-
-
-def _axis(values: list[float], names: list[str], pixels: int, spans: list[int]) -> Axis:
-    bare = Axis(tuple(values), cell_edges(values), (), (), pixels)
-    kept = thin_ticks(list(bare.place(values)), spans)
-    ticks, labels = zip(*((values[i], names[i]) for i in kept), strict=True)
-    return Axis(bare.values, bare.edges, ticks, labels, pixels)
-
-
-def sparsity_label(density: float) -> str:
-    """S with the fewest decimals that move the density 1 - S by no more than 2 %: less than a glyph's width."""
-    for decimals in range(17):
-        text = f"{1 - density:.{decimals}f}"
-        if abs(1 - float(text) - density) <= 0.02 * density:
-            break
-    return text
-
-
-def _glyphs(width: Axis, density: Axis) -> tuple[int, float]:
-    """Every how many rows and columns a glyph stands, and its side in pixels."""
-    side = min(float(np.min(np.diff(axis.place(axis.edges)))) for axis in (width, density))
-    mean = min(axis.pixels / len(axis.values) for axis in (width, density))
-    stride = max(1, math.ceil(GLYPH_SPACING / mean))
-    side = stride * max(side, 0.6 * mean)
-    return stride, float(np.clip(0.42 * side, min(0.8 * side, 8.0), 15.0))
-
-
-def _cells(spec: JobSpec, panel: Panel, conditions: pa.Table, width: Axis, density: Axis, stride: int) -> list[Row]:
+def _cells(spec: JobSpec, panel: Panel, conditions: pa.Table, layout: Layout) -> list[Row]:
     """One row per condition of the panel: a cell with its tooltip, or a missing one."""
     columns = {name: conditions[name].to_pylist() for name in _SHOWN}
     at = {place: i for i, place in enumerate(zip(columns["sparsity"], columns["hidden_dim"], strict=True))}
+    width, density, stride = layout.width, layout.density, layout.stride
+    first = (stride - 1) // 2
     rows: list[Row] = []
     for j, sparsity in enumerate(sorted(spec.grid.sparsity, reverse=True)):
         for i, hidden_dim in enumerate(sorted(spec.grid.hidden_dim)):
@@ -270,12 +92,13 @@ def _cells(spec: JobSpec, panel: Panel, conditions: pa.Table, width: Axis, densi
                 "n_m": hidden_dim,
             }
             index = at.get((sparsity, hidden_dim))
-            if index is None or columns["p_identified"][index] is None:
-                rows.append({"layer": "missing", **row, "P": "no finished trial"})
+            seen = {name: None if index is None else values[index] for name, values in columns.items()}
+            if seen["objective_random"] is None:
+                failed = seen["p_identified"] is not None
+                rows.append({"layer": "missing", **row, "P": ALL_DIVERGED if failed else NOT_FINISHED})
                 continue
-            seen = {name: values[index] for name, values in columns.items()}
-            place: Row = {"glyph": (i - (stride - 1) // 2) % stride == 0 and (j - (stride - 1) // 2) % stride == 0}
-            place |= {"cx": hidden_dim, "cy": _short(1 - sparsity)}
+            glyph = i % stride == first and j % stride == first
+            place: Row = {"glyph": glyph, "cx": hidden_dim, "cy": density_of(sparsity)}
             rows.append({"layer": "cell", **row, **place, **_reading(panel, seen)})
     return rows
 
@@ -338,7 +161,7 @@ def _short(value: object) -> float:
     return float(f"{value:.7g}")
 
 
-def _curves(panel: Panel, boundary: pa.Table, width: Axis, density: Axis) -> list[Row]:
+def _curves(panel: Panel, boundary: pa.Table, width: PlotAxis, density: PlotAxis) -> list[Row]:
     """Points of the panel's boundaries in the order they are joined; `path` tells pieces that are not joined apart."""
     rows: list[Row] = []
     records = boundary.to_pylist()
@@ -368,7 +191,7 @@ def _point(record: dict[str, object]) -> Row:
     return {"x": x, "y": _short(1 - float(str(record["x"]))), "low": low, "high": high}
 
 
-def _widen(points: list[Row], width: Axis, density: Axis) -> list[Row]:
+def _widen(points: list[Row], width: PlotAxis, density: PlotAxis) -> list[Row]:
     """A curve that has a single place is drawn across the whole cell."""
     if len(points) != 1:
         return points
@@ -380,7 +203,7 @@ def _widen(points: list[Row], width: Axis, density: Axis) -> list[Row]:
     return points
 
 
-def _words(spec: JobSpec, panel: Panel, cells: list[Row], curves: list[Row]) -> list[Row]:
+def _notes(spec: JobSpec, panel: Panel, cells: list[Row], curves: list[Row]) -> list[Row]:
     """What the panel says where it has no boundary."""
     if len(cells) == 1 or not any(cell["layer"] == "cell" for cell in cells):
         return []
@@ -391,7 +214,7 @@ def _words(spec: JobSpec, panel: Panel, cells: list[Row], curves: list[Row]) -> 
     return []
 
 
-def _overlays(spec: JobSpec, panel: Panel, width: Axis, density: Axis) -> list[Row]:
+def _overlays(spec: JobSpec, panel: Panel, width: PlotAxis, density: PlotAxis) -> list[Row]:
     """The lines n_m = n and n (1 - S) = k, where they cross the panel."""
     n = spec.data.n_features
     rows: list[Row] = []
@@ -406,16 +229,5 @@ def _overlays(spec: JobSpec, panel: Panel, width: Axis, density: Axis) -> list[R
     return rows
 
 
-HATCH_SPACING = 7
-"""Pixels between diagonal rules; heuristic: three in the smallest cell that is drawn one by one."""
-
-
-def _hatch(width: Axis, density: Axis) -> list[Row]:
-    """Diagonal rules over a whole panel."""
-    rows: list[Row] = []
-    for offset in range(HATCH_SPACING, width.pixels + density.pixels, HATCH_SPACING):
-        # The rule u + v = offset, cut at the panel's sides.
-        u = np.array([max(0, offset - density.pixels), min(width.pixels, offset)], dtype=np.float64)
-        x, y = width.value(u), density.value(offset - u)
-        rows.append({"x": _short(float(x[0])), "x2": _short(float(x[1]))} | {"y": _short(float(y[0])), "y2": _short(float(y[1]))})
-    return rows
+def _hatch(width: PlotAxis, density: PlotAxis) -> list[Row]:
+    return [dict(zip(("x", "x2", "y", "y2"), map(_short, rule), strict=True)) for rule in hatch_rules(width, density)]

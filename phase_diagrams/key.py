@@ -6,11 +6,25 @@ from typing import Any
 
 import altair as alt
 
-from phase_diagrams.figure import COLUMN_GAP, PHASES, Diagram, Row
-from phase_diagrams.marks import EMPTY, GREY, HATCH, INK, K_DASH, N_DASH
-from phase_diagrams.marks import band, casing, curve, glyphs, layer_marks, overlay, shade
+from phase_diagrams.figure import PHASES, Diagram, Row
+from phase_diagrams.layout import COLUMN_GAP
+from phase_diagrams.marks import (
+    EMPTY,
+    GREY,
+    HATCH,
+    INK,
+    K_DASH,
+    N_DASH,
+    band,
+    casing,
+    curve,
+    glyphs,
+    layer_marks,
+    overlay,
+    shade,
+)
 
-BLOCK = 275
+BLOCK = 290
 """Width in pixels of a block of the key; fits its longest line of words."""
 LINE = 18
 """Height in pixels of a line of the key."""
@@ -28,7 +42,7 @@ PHASE_WORDS = {
     "recovered": "recovered: random starts find the features",
     "optimiser_limited": "optimiser-limited: optimal, but not found",
     "objective_limited": "objective-limited: the loss prefers others",
-    "not_recovered": "not recovered: random starts miss the features",
+    "not_recovered": "not recovered: random starts miss them",
 }
 LINE_WORDS = {
     "n_line": "as many latents as features: n_m = n",
@@ -38,8 +52,8 @@ LINE_WORDS = {
 
 def key_rows(diagram: Diagram) -> list[Row]:
     """The marks of the key, in pixels from its upper left corner; the last row is the lower right corner."""
-    columns = min(diagram.columns, len(diagram.panels))
-    width = max(2 * BLOCK, columns * (diagram.width.pixels + COLUMN_GAP) - COLUMN_GAP)
+    layout = diagram.layout
+    width = max(2 * BLOCK, layout.columns * (layout.width.pixels + COLUMN_GAP) - COLUMN_GAP)
     # A key a little wider than the panels is better than a block on a line of its own.
     width = max(width, 3 * BLOCK) if width > 2.5 * BLOCK else width
     blocks = [block for block in (_scale_block(diagram), _phase_block(diagram), _line_block(diagram)) if block]
@@ -79,16 +93,18 @@ def key_chart(rows: list[Row]) -> alt.LayerChart:
     layers += [overlay(layer_marks(name), dash, **span) for name, dash in (("n_line", N_DASH), ("k_line", K_DASH))]
     layers += [
         glyphs(layer_marks("glyph"), GLYPH, **place),
-        _words("tick", align="center", fontSize=10).encode(text="text:N", **place),
-        _words("heading", fontSize=11, fontWeight="bold").encode(text="text:N", **place),
-        _words("words", fontSize=11).encode(text="text:N", **place),
-        _words("caption", fontSize=10, color="#444").encode(text="text:N", **place),
+        _words("tick", place, align="center", fontSize=10),
+        _words("heading", place, fontSize=11, fontWeight="bold"),
+        _words("words", place, fontSize=11),
+        _words("caption", place, fontSize=10, color="#444"),
     ]
-    return alt.layer(*layers, data=alt.NamedData("key")).properties(width=width, height=height)
+    return alt.LayerChart(layer=layers, data=alt.NamedData("key"), width=width, height=height)
 
 
-def _words(layer: str, align: str = "left", color: str = INK, **style: Any) -> alt.Chart:
-    return layer_marks(layer).mark_text(align=align, baseline="middle", color=color, aria=False, **style)
+def _words(layer: str, place: dict[str, Any], **style: Any) -> alt.Chart:
+    look: dict[str, Any] = {"align": "left", "baseline": "middle", "color": INK, "aria": False, **style}
+    chart: alt.Chart = layer_marks(layer).mark_text(**look).encode(text="text:N", **place)
+    return chart
 
 
 def _pixels(channel: type[alt.X] | type[alt.Y], length: int, reverse: bool) -> Callable[[str], Any]:
@@ -98,7 +114,10 @@ def _pixels(channel: type[alt.X] | type[alt.Y], length: int, reverse: bool) -> C
 
 def _moved(mark: Row, right: int, down: int) -> Row:
     by = {"x": right, "x2": right, "y": down, "y2": down, "low": down, "high": down}
-    return {name: value + by[name] if name in by and isinstance(value, (int, float)) else value for name, value in mark.items()}
+    return {
+        name: value + by[name] if name in by and isinstance(value, (int, float)) else value
+        for name, value in mark.items()
+    }
 
 
 def _said(text: str, layer: str = "words", x: float = SWATCH + 8) -> Row:
@@ -112,18 +131,22 @@ Block = list[list[Row]]
 def _scale_block(diagram: Diagram) -> Block:
     """The colour bar, and what a cell without a colour is."""
     # Each step reaches to the end of the bar, so that no seam shows between steps.
-    bar: list[Row] = [
-        {"layer": "bar", "x": i, "x2": BAR, "y": -7, "y2": 7, "p": (i + 0.5) / BAR} for i in range(BAR)
-    ]
+    bar: list[Row] = [{"layer": "bar", "x": i, "x2": BAR, "y": -7, "y2": 7, "p": (i + 0.5) / BAR} for i in range(BAR)]
     ticks = [_said(f"{p:g}", "tick", p * BAR) for p in (0, 0.25, 0.5, 0.75, 1)]
     block: Block = [[_said("P(identified), share of random starts", "heading", 0)], bar, ticks]
     if diagram.hatch:
         rules: list[Row] = [
-            {"layer": "hatch", "x": max(0, u - 14), "x2": min(SWATCH, u), "y": 7 - max(0, 14 - u), "y2": 7 - min(14, 14 + SWATCH - u)}
+            {
+                "layer": "hatch",
+                "x": max(0, u - 14),
+                "x2": min(SWATCH, u),
+                "y": 7 - max(0, 14 - u),
+                "y2": 7 - min(14, 14 + SWATCH - u),
+            }
             for u in range(7, SWATCH + 14, 7)
         ]
         empty: Row = {"layer": "empty", "x": 0, "x2": SWATCH, "y": -7, "y2": 7}
-        block.append([empty, *rules, _said("no finished trial")])
+        block.append([empty, *rules, _said("no finished trial, or all diverged")])
     return block
 
 
@@ -137,7 +160,10 @@ def _phase_block(diagram: Diagram) -> Block:
     block: Block = [[_said("Phase", "heading", 0)]]
     block += [[glyph(phase, True, SWATCH / 2), _said(PHASE_WORDS[phase])] for phase in shown]
     hollow = [glyph(phase, False, SWATCH / 2 + 13 * (i - (len(shown) - 1) / 2)) for i, phase in enumerate(shown)]
-    return [*block, [*hollow, _said("hollow: seeds leave the phase open")]]
+    block.append([*hollow, _said("hollow: seeds leave the phase open")])
+    if any(cell["phase"] is None for cell in diagram.layer("cell")):
+        block.append([_said("no glyph: no seed has finished both starts yet")])
+    return block
 
 
 def _line_block(diagram: Diagram) -> Block:
@@ -146,7 +172,7 @@ def _line_block(diagram: Diagram) -> Block:
     block: Block = []
     for start, words in (("random", "random start: identified"), ("truth", "truth start: identifiable (● or ▲)")):
         if start in curves:
-            ends = [{"layer": start, "x": x, "y": 0, "low": -6, "high": 6} for x in (0, SWATCH)]
+            ends: list[Row] = [{"layer": start, "x": x, "y": 0, "low": -6, "high": 6} for x in (0, SWATCH)]
             ground: Row = {"layer": "ground", "x": 0, "x2": SWATCH, "y": -8, "y2": 8}
             block.append([ground, *ends, _said(words)])
     if block:

@@ -1,13 +1,15 @@
 """A diagram's numbers to one Vega-Lite source: panels of cells, boundaries, overlays and glyphs over a key."""
 
 import json
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
 import altair as alt
 
-from phase_diagrams.figure import COLUMN_GAP, Axis, Diagram
+from phase_diagrams.figure import Diagram
 from phase_diagrams.key import key_chart, key_rows
+from phase_diagrams.layout import COLUMN_GAP, PlotAxis
 from phase_diagrams.marks import (
     EMPTY,
     FONT,
@@ -27,6 +29,8 @@ from phase_diagrams.marks import (
 
 LINE = 12
 """Pixels between the lines of words above a panel."""
+TITLE_LETTER, SUBTITLE_LETTER = 10.5, 5.9
+"""Widths in pixels of a letter of the title (wide ones, bold) and of the subtitle (mean, rounded up)."""
 
 TOOLTIP = {
     "S": "sparsity S",
@@ -46,9 +50,11 @@ TOOLTIP = {
 
 def vega_lite(diagram: Diagram) -> dict[str, Any]:
     """The picture as a Vega-Lite document that json.dumps writes, checked against altair's schema."""
+    key = key_rows(diagram)
+    width = int(str(key[-1]["x"]))
     title = alt.TitleParams(
-        text=diagram.title,
-        subtitle=diagram.subtitle,
+        text=textwrap.wrap(diagram.title, int(width / TITLE_LETTER)),
+        subtitle=textwrap.wrap(diagram.subtitle, int(width / SUBTITLE_LETTER)),
         anchor="start",
         fontSize=16,
         subtitleFontSize=12,
@@ -56,7 +62,6 @@ def vega_lite(diagram: Diagram) -> dict[str, Any]:
         subtitlePadding=5,
         offset=14,
     )
-    key = key_rows(diagram)
     chart = alt.vconcat(_panels(diagram), key_chart(key), spacing=16, title=title)
     chart = chart.configure(font=FONT, padding=14, background="white").configure_view(stroke=None)
     document = chart.to_dict()
@@ -70,17 +75,20 @@ def vega_lite(diagram: Diagram) -> dict[str, Any]:
 
 
 def _panels(diagram: Diagram) -> alt.FacetChart:
-    width, density = diagram.width, diagram.density
-    full_rows = len(diagram.panels) % diagram.columns == 0
+    layout = diagram.layout
+    width, density = layout.width, layout.density
+    full_rows = len(layout.panels) % layout.columns == 0
     layers = alt.layer(*_layers(diagram), data=alt.NamedData("panels")).properties(
         width=width.pixels, height=density.pixels, view=alt.ViewBackground(fill=EMPTY, stroke="#888")
     )
     header = alt.Header(labelAnchor="start", labelFontSize=11, labelFontWeight="bold", labelColor=INK, labelPadding=3)
-    return layers.facet(
-        facet=alt.Facet("panel:N", sort=list(diagram.panels), title=None, header=header),
-        columns=diagram.columns,
+    panels: alt.FacetChart = layers.facet(
+        facet=alt.Facet("panel:N", sort=[str(panel) for panel in layout.panels], title=None, header=header),
+        columns=layout.columns,
         spacing={"row": 14, "column": COLUMN_GAP},
-    ).resolve_axis(x="shared" if full_rows else "independent")
+    )
+    shared: alt.FacetChart = panels.resolve_axis(x="shared" if full_rows else "independent")
+    return shared
 
 
 def _layers(diagram: Diagram) -> list[alt.Chart | alt.LayerChart]:
@@ -102,26 +110,26 @@ def _layers(diagram: Diagram) -> list[alt.Chart | alt.LayerChart]:
         overlay(layer_marks("k_line"), K_DASH, y=y("y")),
     ]
     marked = cells.transform_filter("datum.glyph && datum.phase")
-    layers.append(glyphs(marked, diagram.glyph_size, x=x("cx"), y=y("cy"), tooltip=_tooltip(TOOLTIP)))
+    layers.append(glyphs(marked, diagram.layout.glyph, x=x("cx"), y=y("cy"), tooltip=_tooltip(TOOLTIP)))
     return layers + _words(diagram, x, y)
 
 
 def _x(diagram: Diagram) -> Callable[[str], alt.X]:
-    width = diagram.width
+    width = diagram.layout.width
     scale = alt.Scale(type="log", domain=list(width.domain), nice=False)
     axis = alt.Axis(title="hidden dimension n_m", **_labelled(width), **_AXIS)
     return lambda field: alt.X(f"{field}:Q", scale=scale, axis=axis)
 
 
 def _y(diagram: Diagram) -> Callable[[str], alt.Y]:
-    density = diagram.density
+    density = diagram.layout.density
     # The value is the density 1 - S, so that sparsities are spaced by its logarithm; labels say S.
     scale = alt.Scale(type="log", domain=list(density.domain), nice=False, reverse=True)
     axis = alt.Axis(title="sparsity S", **_labelled(density), **_AXIS)
     return lambda field: alt.Y(f"{field}:Q", scale=scale, axis=axis)
 
 
-def _labelled(axis: Axis) -> dict[str, Any]:
+def _labelled(axis: PlotAxis) -> dict[str, Any]:
     return {
         "values": list(axis.ticks),
         "labelExpr": f"{json.dumps(axis.labels)}[indexof({json.dumps(axis.ticks)}, datum.value)]",
@@ -166,7 +174,7 @@ def _boundaries(diagram: Diagram, x: Callable[[str], alt.X], y: Callable[[str], 
 
 def _words(diagram: Diagram, x: Callable[[str], alt.X], y: Callable[[str], alt.Y]) -> list[alt.Chart | alt.LayerChart]:
     """The panel's title, notes and the names of the theory's lines, all outside the cells."""
-    small = {"fontSize": 9, "color": GREY, "aria": False}
+    small: dict[str, Any] = {"fontSize": 9, "color": GREY, "aria": False}
     note, line = diagram.layer("note"), diagram.layer("n_line")
     above = LINE * bool(line)
     layers: list[alt.Chart | alt.LayerChart] = []
@@ -178,5 +186,5 @@ def _words(diagram: Diagram, x: Callable[[str], alt.X], y: Callable[[str], alt.Y
         layers.append(marks.encode(text="text:N", x=x("x"), y=alt.value(-3)))
     if diagram.layer("k_line"):
         marks = layer_marks("k_line").mark_text(baseline="bottom", angle=90, dy=-3, **small)
-        layers.append(marks.encode(text="text:N", x=alt.value(diagram.width.pixels), y=y("label")))
+        layers.append(marks.encode(text="text:N", x=alt.value(diagram.layout.width.pixels), y=y("label")))
     return layers

@@ -40,47 +40,51 @@ def shade(channel: type[alt.Fill] | type[alt.Stroke]) -> alt.Fill | alt.Stroke:
     return channel("p:Q", scale=alt.Scale(scheme="cividis", domain=[0, 1]), legend=None)
 
 
-def glyphs(chart: alt.Chart, side: float, **encodings: Any) -> alt.Chart:
+def glyphs(chart: alt.Chart, side: float, tooltip: list[alt.Tooltip] | None = None, **place: Any) -> alt.LayerChart:
     """Phase glyphs: filled where the phase is certain, hollow where not, with a halo for dark and for bright cells."""
-    certain = "datum.certain"
-    return chart.mark_point(filled=True, size=side**2, strokeWidth=1.2, opacity=1, aria=False).encode(
-        shape=alt.Shape(
-            "phase:N",
-            scale=alt.Scale(domain=list(PHASES), range=[SHAPES[phase] for phase in PHASES]),
-            legend=None,
-        ),
-        fill=alt.condition(certain, alt.value(INK), alt.value(PAPER)),
-        stroke=alt.condition(certain, alt.value(PAPER), alt.value(INK)),
-        **encodings,
+    shape = alt.Shape(
+        "phase:N", scale=alt.Scale(domain=list(PHASES), range=[SHAPES[phase] for phase in PHASES]), legend=None
     )
+    halo = chart.mark_point(size=side**2, fill=PAPER, stroke=PAPER, strokeWidth=2.4, opacity=1, aria=False)
+    point = chart.mark_point(size=side**2, stroke=INK, strokeWidth=1, opacity=1, aria=False)
+    fill = alt.condition("datum.certain", alt.value(INK), alt.value(PAPER))
+    shown = point.encode(shape=shape, fill=fill, tooltip=tooltip or alt.Undefined, **place)
+    return alt.LayerChart(layer=[halo.encode(shape=shape, **place), shown])
 
 
 def casing(chart: alt.Chart, **encodings: Any) -> alt.Chart:
     """The white edge under a boundary."""
-    return chart.mark_line(stroke=PAPER, strokeWidth=4.6, opacity=0.85, clip=True, aria=False).encode(**encodings)
+    line = chart.mark_line(stroke=PAPER, strokeWidth=4.6, opacity=0.85, clip=True, aria=False)
+    return _encoded(line, encodings)
 
 
 def curve(chart: alt.Chart, start: str, **encodings: Any) -> alt.Chart:
     """A boundary: solid for random starts, dashed for truth starts."""
-    return chart.mark_line(
-        stroke=STROKES[start], strokeWidth=2.2, strokeDash=DASHES[start], clip=True, aria=False
-    ).encode(**encodings)
+    line = chart.mark_line(stroke=STROKES[start], strokeWidth=2.2, strokeDash=DASHES[start], clip=True, aria=False)
+    return _encoded(line, encodings)
 
 
 def band(chart: alt.Chart, start: str, sideways: bool, **encodings: Any) -> alt.Chart:
     """The 95 % band of a boundary; sideways where the boundary runs along the vertical axis."""
-    return chart.mark_area(
+    area = chart.mark_area(
         orient="horizontal" if sideways else "vertical",
         fill=BANDS[start],
         fillOpacity=0.3,
         line={"stroke": BANDS[start], "strokeWidth": 0.8},
         clip=True,
         aria=False,
-    ).encode(**encodings)
+    )
+    return _encoded(area, encodings)
 
 
 def overlay(chart: alt.Chart, dash: list[int], **encodings: Any) -> alt.LayerChart:
     """A line of the theory, with its white edge."""
-    edge = chart.mark_rule(stroke=PAPER, strokeWidth=3, opacity=0.7, aria=False).encode(**encodings)
-    line = chart.mark_rule(stroke=INK, strokeWidth=1.2, strokeDash=dash, aria=False).encode(**encodings)
-    return edge + line
+    edge = chart.mark_rule(stroke=PAPER, strokeWidth=3, opacity=0.7, aria=False)
+    line = chart.mark_rule(stroke=INK, strokeWidth=1.2, strokeDash=dash, aria=False)
+    return alt.LayerChart(layer=[_encoded(edge, encodings), _encoded(line, encodings)])
+
+
+def _encoded(chart: alt.Chart, encodings: dict[str, Any]) -> alt.Chart:
+    """The chart with its channels; altair's own `encode` has lost its type."""
+    encoded: alt.Chart = chart.encode(**encodings)
+    return encoded

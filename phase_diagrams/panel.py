@@ -57,8 +57,10 @@ class PanelBoundary:
         """All crossings at the sampled place nearest to x, lowest first; empty without a boundary."""
         if not self.crossings:
             return ()
-        place = min((c.x for c in self.crossings), key=lambda value: (abs(np.log(value / x)), value))
-        return tuple(c for c in self.crossings if c.x == place)
+        target = _smooth(self.x_axis, np.array([x]))
+        places = np.array([crossing.x for crossing in self.crossings])
+        place = places[np.argmin(np.abs(_smooth(self.x_axis, places) - target))]
+        return tuple(crossing for crossing in self.crossings if crossing.x == place)
 
 
 def grid_panels(spec: JobSpec) -> tuple[Panel, ...]:
@@ -89,7 +91,7 @@ def boundary_axes(spec: JobSpec) -> tuple[str, str] | None:
 
 
 def trace_boundaries(spec: JobSpec, conditions: pa.Table) -> tuple[PanelBoundary, ...]:
-    """The boundary of every panel and start that has finished conditions, by a fit to all of the panel (boundary.py)."""
+    """The boundary of every panel and start that has finished conditions, fitted to all of it (boundary.py)."""
     axes = boundary_axes(spec)
     if axes is None:
         return ()
@@ -133,7 +135,13 @@ def _trace(spec: JobSpec, panel: Panel, start: Start, axes: tuple[str, str], row
     marked = _smooth(x_axis, np.array([spec.data.n_features])) if x_axis == "hidden_dim" else x
     level = level_set(fit_boundary(x, y, successes, trials), np.unique(np.concatenate([places, marked])))
     crossings = tuple(
-        Crossing(_natural(x_axis, c.x), *(_natural(y_axis, v) for v in (c.y, c.y_low, c.y_high)), c.branch)
+        Crossing(
+            x=_natural(x_axis, c.x),
+            y=_natural(y_axis, c.y),
+            y_low=_natural(y_axis, c.y_low),
+            y_high=_natural(y_axis, c.y_high),
+            branch=c.branch,
+        )
         for c in level.crossings
     )
     return PanelBoundary(panel, start, x_axis, y_axis, crossings, level.no_boundary)

@@ -1,6 +1,5 @@
 """A stranger's YAML or JSON to a `JobSpec`: every default filled in, every number in its range."""
 
-import difflib
 import json
 import math
 from collections.abc import Mapping
@@ -10,9 +9,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 import numpy as np
 import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -22,96 +19,20 @@ from pydantic import (
 )
 
 from phase_diagrams.activation import Activation, parse_activation
+from phase_diagrams.axis import MAX_AXIS, Strict, axis_schema, expand_axis, expand_whole_axis, refuse_bool
+from phase_diagrams.problem import SpecError as SpecError
+from phase_diagrams.problem import find_problems
 
 MAX_TRIALS = 1_000_000
 """Largest number of trials that one spec may ask for."""
-MAX_AXIS = 10_000
-"""Largest number of values on one axis."""
-
 Start = Literal["random", "truth"]
 
 
-class SpecError(ValueError):
-    """A spec that cannot be run; `problems` holds (key, message) pairs, `str()` is one readable paragraph."""
-
-    def __init__(self, problems: list[tuple[str, str]]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("; ".join(f"{key}: {message}" if key else message for key, message in problems))
+Real = Annotated[float, BeforeValidator(refuse_bool)]
+Whole = Annotated[int, BeforeValidator(refuse_bool)]
 
 
-def _refuse_bool(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError(f"{str(value).lower()} is not a number")
-    return value
-
-
-def _expand_axis(value: object) -> object:
-    """Turn `{start, stop, num, spacing}` into its list; leave lists for the field's own check."""
-    if isinstance(value, Mapping):
-        try:
-            values = AxisRange.model_validate(dict(value)).values()
-        except ValidationError as error:
-            raise ValueError("; ".join(f"{k}: {m}" for k, m in _problems(error, AxisRange))) from None
-    elif isinstance(value, (list, tuple)):
-        values = list(value)
-    else:
-        raise ValueError("must be a list, or a range {start, stop, num, spacing}")
-    if not values:
-        raise ValueError("must not be empty")
-    if len(values) > MAX_AXIS:
-        raise ValueError(f"has {len(values)} values; at most {MAX_AXIS} are allowed")
-    return values
-
-
-def _expand_whole_axis(value: object) -> object:
-    values = _expand_axis(value)
-    if isinstance(value, Mapping) and isinstance(values, list):
-        return list(dict.fromkeys(round(v) for v in values))  # neighbours of a fine range may round to one width
-    return values
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
-
-
-class AxisRange(_Strict):
-    """A list of values written as a range."""
-
-    start: Annotated[float, BeforeValidator(_refuse_bool)]
-    """First value."""
-    stop: Annotated[float, BeforeValidator(_refuse_bool)]
-    """Last value (included)."""
-    num: Annotated[int, BeforeValidator(_refuse_bool)] = Field(ge=1, le=MAX_AXIS)
-    """Number of values."""
-    spacing: Literal["linear", "log", "log_density"] = "linear"
-    """Even in the value, in its logarithm, or in the logarithm of 1 - value (for sparsities)."""
-
-    def values(self) -> list[float]:
-        """The values, rounded to 10 significant digits so that equal grids written differently are equal."""
-        if self.spacing == "log":
-            if self.start <= 0 or self.stop <= 0:
-                raise ValueError("spacing log needs start > 0 and stop > 0")
-            raw = np.geomspace(self.start, self.stop, self.num)
-        elif self.spacing == "log_density":
-            if self.start >= 1 or self.stop >= 1:
-                raise ValueError("spacing log_density needs start < 1 and stop < 1")
-            raw = 1 - np.geomspace(1 - self.start, 1 - self.stop, self.num)
-        else:
-            raw = np.linspace(self.start, self.stop, self.num)
-        return [float(f"{value:.10g}") for value in raw]
-
-
-def _axis_schema(item: dict[str, object]) -> WithJsonSchema:
-    span = AxisRange.model_json_schema()
-    listing = {"type": "array", "items": item, "minItems": 1, "maxItems": MAX_AXIS, "uniqueItems": True}
-    return WithJsonSchema({"anyOf": [listing, span]})
-
-
-Real = Annotated[float, BeforeValidator(_refuse_bool)]
-Whole = Annotated[int, BeforeValidator(_refuse_bool)]
-
-
-class RandomUnit(_Strict):
+class RandomUnit(Strict):
     """Feature directions uniform on the unit sphere."""
 
     kind: Literal["random_unit"] = "random_unit"
@@ -119,7 +40,7 @@ class RandomUnit(_Strict):
     """Dictionary seed."""
 
 
-class ToyModel(_Strict):
+class ToyModel(Strict):
     """Directions learned by the toy model of superposition (Elhage et al. 2022), columns scaled to unit norm."""
 
     kind: Literal["toy_model"]
@@ -131,7 +52,7 @@ class ToyModel(_Strict):
     """Dictionary seed."""
 
 
-class Polygon(_Strict):
+class Polygon(Strict):
     """Single features, antipodal pairs and regular pentagons, each in dimensions of its own."""
 
     kind: Literal["polygon"]
@@ -143,7 +64,7 @@ class Polygon(_Strict):
     """Regular pentagons: 5 features in 2 dimensions."""
 
 
-class Explicit(_Strict):
+class Explicit(Strict):
     """A matrix of the user's own, n_inputs rows of n_features numbers; columns are scaled to unit norm."""
 
     kind: Literal["explicit"]
@@ -184,7 +105,7 @@ class Explicit(_Strict):
         return rows
 
 
-class Firing(_Strict):
+class Firing(Strict):
     """How often each feature is active; the mean density stays 1 - S."""
 
     kind: Literal["uniform", "zipf"] = "uniform"
@@ -193,7 +114,7 @@ class Firing(_Strict):
     """Zipf exponent."""
 
 
-class Code(_Strict):
+class Code(Strict):
     """The law of the ground-truth features x."""
 
     kind: Literal["bernoulli", "exact"] = "bernoulli"
@@ -206,7 +127,7 @@ class Code(_Strict):
 Superposition = RandomUnit | ToyModel | Polygon | Explicit
 
 
-class Data(_Strict):
+class Data(Strict):
     """The planted superposition model x_p = W_p x."""
 
     n_features: Whole = Field(ge=1, le=4096)
@@ -220,14 +141,14 @@ class Data(_Strict):
     """Standard deviation of the Gaussian noise added to the inputs."""
 
 
-SparsityValue = Annotated[float, BeforeValidator(_refuse_bool), Field(ge=0, lt=1)]
-WidthValue = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=1, le=16384)]
-ExponentValue = Annotated[float, BeforeValidator(_refuse_bool), Field(ge=-4, le=4)]
-SeedValue = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=0, lt=2**63)]
+SparsityValue = Annotated[float, BeforeValidator(refuse_bool), Field(ge=0, lt=1)]
+WidthValue = Annotated[int, BeforeValidator(refuse_bool), Field(ge=1, le=16384)]
+ExponentValue = Annotated[float, BeforeValidator(refuse_bool), Field(ge=-4, le=4)]
+SeedValue = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, lt=2**63)]
 
 
 def _expand_seeds(value: object) -> object:
-    _refuse_bool(value)
+    refuse_bool(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int):
@@ -239,27 +160,27 @@ def _expand_seeds(value: object) -> object:
     return value
 
 
-class Grid(_Strict):
+class Grid(Strict):
     """The axes; a job is their cross product."""
 
     sparsity: Annotated[
         tuple[SparsityValue, ...],
-        BeforeValidator(_expand_axis),
-        _axis_schema({"type": "number", "minimum": 0, "exclusiveMaximum": 1}),
+        BeforeValidator(expand_axis),
+        axis_schema({"type": "number", "minimum": 0, "exclusiveMaximum": 1}),
     ]
     """S = P(x_i = 0), each in [0, 1)."""
     hidden_dim: Annotated[
         tuple[WidthValue, ...],
-        BeforeValidator(_expand_whole_axis),
-        _axis_schema({"type": "integer", "minimum": 1, "maximum": 16384}),
+        BeforeValidator(expand_whole_axis),
+        axis_schema({"type": "integer", "minimum": 1, "maximum": 16384}),
     ]
     """n_m, each in 1 .. 16384."""
     activation: tuple[str, ...] = Field(min_length=1, max_length=100)
     """Each one of topk:K, batchtopk:K, relu, relu_l1:LAMBDA."""
     exponent: Annotated[
         tuple[ExponentValue, ...],
-        BeforeValidator(_expand_axis),
-        _axis_schema({"type": "number", "minimum": -4, "maximum": 4}),
+        BeforeValidator(expand_axis),
+        axis_schema({"type": "number", "minimum": -4, "maximum": 4}),
     ] = (0.0,)
     """Reweighting exponents alpha, each in [-4, 4]; 0 is the plain SAE."""
     seeds: Annotated[
@@ -309,14 +230,14 @@ class Grid(_Strict):
         return tuple(parse_activation(text) for text in self.activation)
 
 
-class Sae(_Strict):
+class Sae(Strict):
     """The autoencoder's architecture."""
 
     tied: bool = True
     """True: one matrix, no bias (the paper). False: untied, with biases and a unit-norm decoder."""
 
 
-class Training(_Strict):
+class Training(Strict):
     """The optimiser and its budget."""
 
     steps: Whole = Field(1500, ge=1, le=10_000_000)
@@ -329,7 +250,7 @@ class Training(_Strict):
     """Learning rate over the steps: linearly to 0, constant, or half a cosine to 0."""
 
 
-class Recovery(_Strict):
+class Recovery(Strict):
     """When a feature counts as recovered, and a trial as identified."""
 
     cosine: Real = Field(0.9, gt=0, le=1)
@@ -338,7 +259,7 @@ class Recovery(_Strict):
     """A trial is identified if at least this share of the n features is recovered."""
 
 
-class Resources(_Strict):
+class Resources(Strict):
     """What one pack occupies on the Ray cluster."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -351,7 +272,7 @@ class Resources(_Strict):
     """Largest number of packs at a time; null leaves it to the resources."""
 
 
-class JobSpec(_Strict):
+class JobSpec(Strict):
     """A phase diagram to be made: the planted model, the grid, the training and the thresholds."""
 
     name: str = Field("unnamed", min_length=1, max_length=200)
@@ -437,7 +358,7 @@ def parse_spec(document: object, folder: Path | None = None) -> JobSpec:
     try:
         return JobSpec.model_validate(dict(document), context={"folder": folder})
     except ValidationError as error:
-        raise SpecError(_problems(error, JobSpec)) from None
+        raise SpecError(find_problems(error, JobSpec)) from None
     except RecursionError:
         raise SpecError([("", "the spec is nested too deeply")]) from None
 
@@ -494,58 +415,3 @@ def spec_json(spec: JobSpec) -> str:
 def spec_schema() -> dict[str, Any]:
     """The job spec's JSON Schema (draft 2020-12)."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **JobSpec.model_json_schema()}
-
-
-def _problems(error: ValidationError, model: type[BaseModel]) -> list[tuple[str, str]]:
-    """Pydantic's errors as (key, message) pairs in the words of the contract."""
-    found = []
-    for item in error.errors(include_url=False):
-        location, known = _locate(item["loc"], model)
-        kind, message = item["type"], item["msg"]
-        if kind == "extra_forbidden":
-            name = str(item["loc"][-1])
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-            message = f"unknown key; {hint}allowed here: {', '.join(known)}"
-        elif kind == "missing":
-            message = "required, but missing"
-        elif kind == "union_tag_invalid":
-            location = f"{location}.kind"
-            message = f"{_short(item['input'].get('kind'))} is not allowed; allowed: {item['ctx']['expected_tags']}"
-        elif kind == "union_tag_not_found":
-            message = "kind is required; allowed: random_unit, toy_model, polygon, explicit"
-        elif kind == "none_required":
-            message = "not available in this version; it must be null or left out"
-        elif kind == "value_error":
-            message = str(item["ctx"]["error"])
-            if message.startswith(("grid", "data")):
-                location = ""
-        else:
-            message = f"{_short(item['input'])} is not allowed: {message[0].lower()}{message[1:]}"
-        found.append((location, message))
-    return found
-
-
-def _locate(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, list[str]]:
-    """A dotted key without pydantic's union tags, and the keys known beside its last part."""
-    text, here, known = "", model, list(model.model_fields)
-    for part in loc:
-        if isinstance(part, int):
-            text += f"[{part}]"
-            continue
-        choices = [kind for kind in get_args(Superposition) if kind.model_fields["kind"].annotation == Literal[part]]
-        if choices and text.endswith("superposition"):
-            here = choices[0]
-            known = list(here.model_fields)
-            continue
-        text += f".{part}" if text else str(part)
-        known = list(here.model_fields)
-        annotation = here.model_fields[part].annotation if part in here.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            here = annotation
-    return text, known
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -98,6 +98,8 @@ def test_the_five_required_keys(missing):
         ("grid.sparsity", 0.5, ["grid.sparsity", "list", "range"]),
         ("grid.sparsity", {"start": 0.1, "stop": 1.0, "num": 3, "spacing": "log_density"}, ["stop < 1"]),
         ("grid.sparsity", {"start": 0.1, "stop": 0.9, "number": 3}, ["grid.sparsity", "number", "did you mean 'num'"]),
+        ("grid.hidden_dim", {"start": -1e308, "stop": 1e308, "num": 3}, ["grid.hidden_dim"]),
+        ("grid.sparsity", {"start": -1e308, "stop": 1e308, "num": 3}, ["grid.sparsity"]),
         ("grid.hidden_dim", [0], ["grid.hidden_dim[0]", "0", "greater than or equal to 1"]),
         ("grid.hidden_dim", [4.5], ["grid.hidden_dim[0]", "4.5"]),
         ("grid.hidden_dim", [True], ["grid.hidden_dim[0]", "true"]),

@@ -1,0 +1,93 @@
+"""A spec to its plan: how much there is to train, in what pieces, and about what it takes in memory and time."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from phase_diagrams.pack import Pack, cut_packs
+from phase_diagrams.planner import GridPlanner
+from phase_diagrams.spec import JobSpec
+
+MULTIPLY_ADDS_PER_SECOND = 2e10
+"""Units of `trial_cost` that one core trains per second; the rate that MAX_PACK_COST assumes, on one core of 2024.
+An estimate for other machines, to be read with "about"."""
+START_SECONDS = 10.0
+"""Ray's start, the workers' imports and the drawing; measured on 2 busy cores of 2024."""
+WORKER_BYTES = 280_000_000
+"""Memory of a worker process before it holds a pack: Python, Ray, numba; measured with ray 2.60."""
+DRIVER_BYTES = 450_000_000
+"""Memory of the command and of the process that drives Ray, before they hold a plan; measured with ray 2.60."""
+EVALUATION_SAMPLES = 8192
+"""Samples on which the workers score a trial (workers.evaluation)."""
+TRIAL_BYTES = 2_000
+"""Memory of a trial in the plan, its id and its place in a pack, in the command and in the driver together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a job would cost. Bytes and seconds are estimates."""
+
+    conditions: int
+    """Combinations of sparsity, hidden_dim, activation and exponent."""
+    trials: int
+    """Trainings that the job asks for: conditions x seeds x starts."""
+    trainings: int
+    """Of them, trainings that are not finished yet."""
+    packs: int
+    """Pieces that are trained at a time and written whole."""
+    steps: int
+    """Optimiser steps of all trainings."""
+    multiply_adds: float
+    """Arithmetic of all trainings."""
+    pack_bytes: int
+    """Memory of a worker process with the largest pack."""
+    driver_bytes: int
+    """Memory of the processes that plan, feed Ray and gather."""
+    packs_at_a_time: int
+    """Packs that run beside each other on the cores that the estimate is for."""
+    seconds: float
+    """Wall time on these cores, Ray's start and the drawing included."""
+
+
+def plan_cost(spec: JobSpec, cores: int, finished: Collection[str] = frozenset()) -> Plan:
+    """Estimate what training the spec's trials that are not `finished` (ids) costs on a machine with so many cores."""
+    packs = cut_packs(spec, GridPlanner(spec, finished).ask())
+    trainings = sum(len(pack.trials) for pack in packs)
+    multiply_adds = sum(pack.cost for pack in packs)
+    limit = spec.resources.max_concurrent or len(packs)
+    at_a_time = max(1, min(int(cores / spec.resources.cpus_per_trial + 1e-9), limit, len(packs)))
+    # Packs start longest first, so the last core ends at most one pack after the mean.
+    longest = max((pack.cost for pack in packs), default=0.0)
+    seconds = max(multiply_adds / at_a_time, longest) / MULTIPLY_ADDS_PER_SECOND
+    return Plan(
+        conditions=spec.n_conditions,
+        trials=spec.n_trials,
+        trainings=trainings,
+        packs=len(packs),
+        steps=trainings * spec.training.steps,
+        multiply_adds=multiply_adds,
+        pack_bytes=max((pack_bytes(spec, pack) for pack in packs), default=0),
+        driver_bytes=driver_bytes(spec),
+        packs_at_a_time=at_a_time if packs else 0,
+        seconds=seconds + START_SECONDS if packs else 0.0,
+    )
+
+
+def pack_bytes(spec: JobSpec, pack: Pack) -> int:
+    """Memory of a worker with this pack on the CPU: its models, their losses, and the evaluation data of the widest."""
+    data, training = spec.data, spec.training
+    widths = [trial.condition.hidden_dim for trial in pack.trials]
+    matrices = 1 if spec.sae.tied else 2
+    # Start, weights, gradient, two moments of Adam, and the weights that come back: six of each, float32.
+    models = 6 * 4 * sum(matrices * width * data.n_inputs + width + data.n_inputs for width in widths)
+    losses = 8 * training.steps * len(widths)
+    # Features, inputs in two layouts, latents, and the scores' work on features and latents of one trial.
+    evaluation = 4 * EVALUATION_SAMPLES * (3 * data.n_features + 3 * data.n_inputs + 3 * max(widths))
+    batches = 2 * 4 * training.batch_size * (data.n_features + data.n_inputs)
+    return WORKER_BYTES + models + losses + evaluation + batches
+
+
+def driver_bytes(spec: JobSpec) -> int:
+    """Memory of the command and the driver together: the plan, and the rows twice while they are merged."""
+    row = 300 + 4 * spec.data.n_features
+    dictionary = 4 * spec.data.n_features * spec.data.n_inputs
+    return DRIVER_BYTES + spec.n_trials * (TRIAL_BYTES + 4 * row) + 4 * dictionary

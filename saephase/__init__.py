@@ -1,0 +1,1 @@
+"""The command line: a thin porch over `phase_diagrams` and `workers`."""

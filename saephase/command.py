@@ -1,0 +1,140 @@
+"""`saephase` on a command line to a function of the program, and what goes wrong to one paragraph and an exit code."""
+
+import argparse
+import os
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+DONE, USAGE, FAILED, INTERRUPTED = 0, 2, 3, 130
+"""Exit codes: done; bad spec or usage; the job failed; stopped by Ctrl-C or SIGTERM."""
+
+SPEC_HELP = "job spec: a YAML or JSON file, or - for standard input"
+SET_HELP = "change a key of the spec, such as training.steps=100 (VALUE is YAML); may be repeated"
+ADDRESS = re.compile(r"local|auto|(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+):\d{1,5}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code, and prints errors as one paragraph on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        code = _run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read standard output has seen enough; the interpreter would complain again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except (KeyboardInterrupt, SystemExit):
+        return INTERRUPTED
+    except Exception as error:
+        code, paragraph = _explain(error, getattr(options, "folder", None))
+        print(f"saephase: {paragraph}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="saephase",
+        description="Phase diagrams of sparse autoencoders: where the planted features are identifiable.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    run = commands.add_parser("run", help="run a job on Ray and draw its diagram", allow_abbrev=False)
+    run.add_argument("spec", metavar="SPEC", help=SPEC_HELP)
+    run.add_argument("--out", metavar="DIR", help="folder or URI for the results; default runs/<name of the spec>")
+    run.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help=SET_HELP)
+    run.add_argument(
+        "--address",
+        metavar="local|auto|HOST:PORT",
+        type=_address,
+        default="local",
+        help="start a Ray cluster on this machine (default), or join one that runs",
+    )
+
+    plan = commands.add_parser("plan", help="say what a job would cost; runs nothing", allow_abbrev=False)
+    plan.add_argument("spec", metavar="SPEC", help=SPEC_HELP)
+    plan.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help=SET_HELP)
+    plan.add_argument("--json", action="store_true", help="print the plan as JSON")
+
+    report = commands.add_parser("report", help="redraw a folder's tables and figures; trains nothing")
+    report.add_argument("folder", metavar="DIR", help="output folder of a run, finished or not")
+
+    commands.add_parser("spec-schema", help="print the job spec's JSON Schema")
+    return parser
+
+
+class _Version(argparse.Action):
+    """Prints the version; reading it costs more than parsing, so it is read when asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from phase_diagrams.caption import software_version
+
+        print(f"saephase {software_version()}")
+        parser.exit()
+
+
+def _address(text: str) -> str:
+    if not ADDRESS.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address; allowed: local, auto, HOST:PORT")
+    return text
+
+
+def _run(options: argparse.Namespace) -> int:
+    # Each command imports what it needs: help is instant, and a plan loads neither torch nor Ray.
+    if options.command == "run":
+        from saephase.run_command import run
+
+        return run(options)
+    if options.command == "report":
+        from saephase.report_command import redraw
+
+        return redraw(options.folder)
+    from saephase.plan_command import print_plan, print_schema
+
+    if options.command == "plan":
+        return print_plan(options.spec, options.set, options.json)
+    return print_schema()
+
+
+def _explain(error: Exception, folder: str | None) -> tuple[int, str]:
+    """An error as an exit code and a paragraph; what no one expected is kept in full in a file."""
+    from phase_diagrams.problem import SpecError
+    from saephase.spec_argument import UsageError
+    from workers.folder_lock import FolderBusyError
+    from workers.job import JobError
+
+    if isinstance(error, SpecError):
+        return USAGE, f"the spec cannot be used: {error}"
+    if isinstance(error, UsageError):
+        return USAGE, str(error)
+    if isinstance(error, FolderBusyError):
+        return FAILED, str(error)
+    if isinstance(error, JobError):
+        return FAILED, f"{error}{_keep(error.detail, folder)}"
+    if isinstance(error, MemoryError):
+        return FAILED, "out of memory; what is finished is kept, so run the same command again with more memory free"
+    if isinstance(error, OSError) and error.errno is not None:
+        where = f"{error.filename}: " if error.filename else ""
+        again = "what is finished is kept: mend it and run the same command again"
+        return FAILED, f"{where}{os.strerror(error.errno)}; {again}"
+    message = " ".join(str(error).split())[:600]
+    return FAILED, f"unexpected {type(error).__name__}: {message}{_keep(traceback.format_exc(), folder)}"
+
+
+def _keep(detail: str, folder: str | None) -> str:
+    """Save an error's detail as error.txt in the output folder; says where."""
+    if not detail or folder is None or "://" in folder or not Path(folder).is_dir():
+        return ""
+    try:
+        path = Path(folder) / "error.txt"
+        path.write_text(detail)
+    except OSError:
+        return ""
+    return f" (all that is known is in {path})"

@@ -1,0 +1,63 @@
+"""`saephase plan` and `saephase spec-schema`: a spec to its cost, and the schema that specs follow."""
+
+import dataclasses
+import json
+import os
+
+from rich.console import Console
+from rich.table import Table
+
+from phase_diagrams.cost import Plan, plan_cost
+from phase_diagrams.spec import spec_schema
+from saephase.display import clock
+from saephase.spec_argument import load_spec
+
+
+def print_plan(source: str, settings: list[str], as_json: bool) -> int:
+    """Print what a job would cost on this machine; returns the exit code."""
+    spec = load_spec(source, settings)
+    cores = _cores()
+    plan = plan_cost(spec, cores)
+    if as_json:
+        print(json.dumps({**dataclasses.asdict(plan), "cores": cores}, indent=2))
+        return 0
+    lines = _lines(plan, cores)
+    console = Console()
+    if not console.is_terminal:
+        for name, value in lines:
+            print(f"{name}: {value}")
+        return 0
+    table = Table(title=f"Plan of {spec.name}", show_header=False, title_justify="left")
+    for name, value in lines:
+        table.add_row(name, value)
+    console.print(table)
+    return 0
+
+
+def print_schema() -> int:
+    """Print the job spec's JSON Schema; returns the exit code."""
+    print(json.dumps(spec_schema(), indent=2))
+    return 0
+
+
+def _lines(plan: Plan, cores: int) -> list[tuple[str, str]]:
+    return [
+        ("conditions", f"{plan.conditions:,}"),
+        ("trainings", f"{plan.trainings:,}"),
+        ("packs", f"{plan.packs:,}, {plan.packs_at_a_time} at a time"),
+        ("steps", f"{plan.steps:,}"),
+        ("multiply-adds", f"{plan.multiply_adds:.2g}"),
+        ("memory", f"about {size(plan.pack_bytes)} per worker and {size(plan.driver_bytes)} for the driver"),
+        ("time", f"about {clock(plan.seconds)} on {cores} cores of this machine"),
+    ]
+
+
+def size(count: int) -> str:
+    """Bytes in MB or GB."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,40 @@
+"""`saephase report`: a folder's finished trials to its tables and figures, without training."""
+
+import sys
+from pathlib import Path
+
+from phase_diagrams.folder import find_finished, open_folder, read_trials
+from phase_diagrams.report import write_report
+from phase_diagrams.spec import read_spec
+from phase_diagrams.trial import grid_trials, trial_namer
+from saephase.result_table import print_result
+from saephase.spec_argument import UsageError
+from workers.job import earlier_run, plant, training_seconds
+
+
+def redraw(location: str) -> int:
+    """Draw the diagram of a folder's trials, of a run that is not finished too; returns the exit code."""
+    if "://" not in location and not Path(location).is_dir():
+        raise UsageError(f"DIR {location}: is not a folder")
+    folder = open_folder(location)
+    if not folder.exists("spec.json"):
+        raise UsageError(f"DIR {location}: holds no spec.json, so it is not the output folder of a run")
+    spec = read_spec(folder.read("spec.json").decode())
+    for name, reason in find_finished(folder).set_aside:
+        print(f"{name} cannot be used ({reason}); it is set aside", file=sys.stderr)
+    name_of = trial_namer(spec)
+    trials = read_trials(folder, [name_of(trial) for trial in grid_trials(spec)])
+    if not trials.num_rows:
+        raise UsageError(f"DIR {location}: holds no finished trial of its spec yet")
+    device, wall_seconds = earlier_run(folder)
+    summary = write_report(
+        folder,
+        spec,
+        plant(spec),
+        trials,
+        device=device,
+        wall_seconds=wall_seconds,
+        train_seconds=training_seconds(trials),
+    )
+    print_result(folder, summary)
+    return 0

@@ -1,0 +1,150 @@
+"""A queue of packs: nothing lost, nothing twice, a bad trial found by halving."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from phase_diagrams.planner import GridPlanner
+from phase_diagrams.spec import JobSpec, parse_spec
+from phase_diagrams.trial import Trial, grid_trials, trial_namer
+from workers.pack_queue import ATTEMPTS, HOPELESS, PackQueue
+
+
+def a_spec(seeds: int = 2, widths: int = 4) -> JobSpec:
+    return parse_spec(
+        {
+            "data": {"n_features": 8, "n_inputs": 4},
+            "grid": {
+                "sparsity": [0.8, 0.9],
+                "hidden_dim": list(range(8, 8 + widths)),
+                "activation": ["topk:1", "relu"],
+                "seeds": seeds,
+            },
+        }
+    )
+
+
+def drain(queue: PackQueue, bad: set[str], at_a_time: int) -> tuple[list[str], list[str], dict[str, int]]:
+    """Run a queue dry with trials that always fail: finished ids, given up ids, starts per trial."""
+    finished: list[str] = []
+    given_up: list[str] = []
+    starts: dict[str, int] = {}
+    running: dict[str, list[str]] = {}
+    ticket = 0
+    while True:
+        while len(running) < at_a_time and (pack := queue.take(str(ticket))) is not None:
+            running[str(ticket)] = list(pack.trial_ids)
+            for trial_id in pack.trial_ids:
+                starts[trial_id] = starts.get(trial_id, 0) + 1
+            ticket += 1
+        if not running:
+            assert queue.exhausted
+            return finished, given_up, starts
+        one = next(iter(running))
+        ids = running.pop(one)
+        if bad & set(ids):
+            failure = queue.fail(one, "no reason")
+            if failure.answer == "give_up":
+                given_up += ids
+        else:
+            queue.finish(one, None)
+            finished += ids
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_bad_trials_are_given_up_and_every_other_one_finishes_once(data: st.DataObject) -> None:
+    spec = a_spec()
+    ids = [trial_namer(spec)(trial) for trial in grid_trials(spec)]
+    bad = set(data.draw(st.lists(st.sampled_from(ids), unique=True, max_size=4)))
+    finished, given_up, starts = drain(PackQueue(spec, GridPlanner(spec)), bad, data.draw(st.integers(1, 3)))
+    assert sorted(finished + given_up) == sorted(ids)
+    assert set(given_up) == bad
+    if not bad:
+        assert set(starts.values()) == {1}
+
+
+def test_a_single_trial_runs_twice_before_it_is_given_up() -> None:
+    spec = a_spec(seeds=1, widths=1)
+    ids = [trial_namer(spec)(trial) for trial in grid_trials(spec)]
+    _, given_up, starts = drain(PackQueue(spec, GridPlanner(spec, set(ids[1:]))), {ids[0]}, 1)
+    assert (given_up, starts) == ([ids[0]], {ids[0]: ATTEMPTS})
+
+
+def test_a_pack_is_retried_as_it_is_before_it_is_halved() -> None:
+    spec = a_spec()
+    queue = PackQueue(spec, GridPlanner(spec))
+    pack = queue.take("a")
+    assert queue.fail("a", "why").answer == "retry"
+    assert queue.take("b") == pack
+    assert queue.fail("b", "why").answer == "halve"
+    halves = [queue.take("c"), queue.take("d")]
+    assert pack is not None
+    assert [trial for half in halves if half for trial in half.trials] == list(pack.trials)
+
+
+def test_a_run_in_which_everything_fails_ends_early() -> None:
+    spec = a_spec(seeds=8, widths=8)
+    ids = {trial_namer(spec)(trial) for trial in grid_trials(spec)}
+    queue = PackQueue(spec, GridPlanner(spec))
+    finished, given_up, _ = drain(queue, ids, 2)
+    assert queue.closed
+    assert not finished
+    assert len(given_up) == HOPELESS
+
+
+class TwoRounds:
+    """A planner that wants its second half only when it was told of the first."""
+
+    def __init__(self, spec: JobSpec) -> None:
+        trials = list(grid_trials(spec))
+        middle = len(trials) // 2
+        self.rounds, self.told, self.first = [trials[:middle], trials[middle:]], 0, middle
+
+    def ask(self) -> list[Trial]:
+        if len(self.rounds) == 1 and self.told < self.first:
+            return []
+        return self.rounds.pop(0) if self.rounds else []
+
+    def tell(self, rows: pa.Table) -> None:
+        self.told += rows.num_rows
+
+    @property
+    def done(self) -> bool:
+        return not self.rounds
+
+
+def test_a_planner_gets_rows_and_its_later_trials_run() -> None:
+    spec = a_spec()
+    queue = PackQueue(spec, TwoRounds(spec))
+    seen: list[str] = []
+    for number in range(1000):
+        pack = queue.take(str(number))
+        if pack is None:
+            break
+        seen += pack.trial_ids
+        queue.finish(str(number), pa.table({"trial_id": list(pack.trial_ids)}))
+    assert sorted(seen) == sorted(trial_namer(spec)(trial) for trial in grid_trials(spec))
+    assert queue.exhausted
+
+
+def test_a_planner_that_waits_for_a_trial_that_was_given_up_does_not_hang() -> None:
+    spec = a_spec(seeds=1, widths=1)
+    queue = PackQueue(spec, TwoRounds(spec))
+    ids = {trial_namer(spec)(trial) for trial in grid_trials(spec)}
+    finished, given_up, _ = drain(queue, ids, 1)
+    assert not finished
+    assert len(given_up) == len(ids) // 2
+
+
+@pytest.mark.parametrize("trials", [1, 2, 5])
+def test_failures_are_told_in_words(trials: int) -> None:
+    spec = a_spec()
+    namer = trial_namer(spec)
+    wanted = list(grid_trials(spec))[:trials]
+    others = {namer(trial) for trial in grid_trials(spec)} - {namer(trial) for trial in wanted}
+    queue = PackQueue(spec, GridPlanner(spec, others))
+    queue.take("a")
+    told = str(queue.fail("a", "why"))
+    assert f"{trials} trials" in told or (trials == 1 and namer(wanted[0]) in told)

@@ -1,0 +1,222 @@
+"""A spec and a folder to a finished diagram: what is missing is trained, and all of it is drawn."""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from phase_diagrams.folder import Folder, find_finished, merge_packs, open_folder
+from phase_diagrams.pack import trial_cost
+from phase_diagrams.planted import plant_dictionary
+from phase_diagrams.problem import SpecError
+from phase_diagrams.report import MANIFEST, write_report
+from phase_diagrams.spec import JobSpec, spec_json
+from phase_diagrams.summary import Summary
+from phase_diagrams.trial import Trial, grid_trials, trial_namer
+from workers.folder_lock import lock_folder
+from workers.progress import Progress, remaining_seconds
+from workers.ray_process import RayProcess, start_driver
+
+RUN_PACK = "workers.pack_run:run_pack"
+"""The training function, as the module and the name by which each worker imports it."""
+ERROR_FILE = "error.txt"
+AGAIN = "Nothing finished is lost: run the same command again, it continues."
+
+MESSAGES = {
+    "retry": "it is tried again",
+    "halve": "its halves are tried on their own",
+    "give_up": "it is given up, the rest goes on",
+}
+
+
+class JobError(RuntimeError):
+    """The job could not go on; `str()` is one readable paragraph, `detail` is for error.txt."""
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
+
+
+class Listener(Protocol):
+    """Hears how a job goes."""
+
+    def say(self, text: str) -> None:
+        """A sentence for people."""
+
+    def progress(self, progress: Progress) -> None:
+        """Where the job is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A trial that failed in every attempt."""
+
+    trial: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to."""
+
+    reused: int
+    """Trials that were there before."""
+    summary: Summary | None
+    """What the diagram shows; None where no trial is finished."""
+    given_up: tuple[GivenUp, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """What training came to."""
+
+    dictionary: npt.NDArray[np.float32]
+    device: str
+    given_up: tuple[GivenUp, ...]
+
+
+def run_job(
+    spec: JobSpec, location: str, *, listener: Listener, address: str = "local", train: str = RUN_PACK
+) -> Outcome:
+    """Train what the folder lacks of the spec's trials, merge all rows, and draw the diagram from them.
+
+    `location` is a path or URI; `address` is local, auto or HOST:PORT. Trials that fail in every attempt are left out
+    of the diagram and come back in the outcome. Raises JobError where the run cannot go on, SpecError where the
+    dictionary cannot be planted, FolderBusyError, and OSError from the folder.
+    """
+    folder = open_folder(location)
+    with lock_folder(folder):
+        if folder.exists(ERROR_FILE):
+            folder.delete(ERROR_FILE)
+        folder.write("spec.json", spec_json(spec).encode())
+        name = trial_namer(spec)
+        finished = _take_stock(folder, listener)
+        missing = [trial for trial in grid_trials(spec) if name(trial) not in finished]
+        reused = spec.n_trials - len(missing)
+        listener.say(f"reused {reused}, to run {len(missing)}")
+        began, (device, seconds) = time.monotonic(), earlier_run(folder)
+        if missing:
+            trained = _train(spec, folder, location, address, train, missing, listener)
+        else:
+            trained = _Trained(plant(spec), device, ())
+        if trained.given_up:
+            folder.write(ERROR_FILE, "\n\n".join(f"{lost.trial}\n{lost.detail}" for lost in trained.given_up).encode())
+        trials = merge_packs(folder, [name(trial) for trial in grid_trials(spec)])
+        if not trials.num_rows:
+            return Outcome(reused, None, trained.given_up)
+        listener.say("drawing the diagram")
+        summary = write_report(
+            folder,
+            spec,
+            trained.dictionary,
+            trials,
+            device=trained.device,
+            wall_seconds=time.monotonic() - began if missing else seconds,
+            train_seconds=training_seconds(trials),
+        )
+        return Outcome(reused, summary, trained.given_up)
+
+
+def earlier_run(folder: Folder) -> tuple[str, float]:
+    """The device and the wall seconds that a folder's manifest states, for a diagram that is drawn without training."""
+    try:
+        manifest = json.loads(folder.read(MANIFEST))
+        return str(manifest["device"]), float(manifest["wall_seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "unknown", 0.0
+
+
+def training_seconds(trials: pa.Table) -> float:
+    """Training seconds of all trials together."""
+    return float(pc.sum(trials["train_seconds"]).as_py() or 0.0)
+
+
+def plant(spec: JobSpec) -> npt.NDArray[np.float32]:
+    """The spec's dictionary; a law that gives none is a SpecError."""
+    try:
+        return plant_dictionary(spec.data)
+    except ValueError as error:
+        raise SpecError([("data.superposition", str(error))]) from None
+
+
+def _take_stock(folder: Folder, listener: Listener) -> frozenset[str]:
+    found = find_finished(folder)
+    for name, reason in found.set_aside:
+        listener.say(f"{name} cannot be used ({reason}); it is set aside, and its trials run again")
+    return found.trial_ids
+
+
+def _train(
+    spec: JobSpec,
+    folder: Folder,
+    location: str,
+    address: str,
+    train: str,
+    missing: list[Trial],
+    listener: Listener,
+) -> _Trained:
+    """Run the missing trials in a process that drives Ray, while the dictionary is planted here."""
+    place = location if "://" in location and not location.startswith("file:") else folder.root
+    account = _Account(spec, missing, listener)
+    listener.say("starting Ray" if address == "local" else f"joining Ray at {address}")
+    with start_driver(spec_json(spec), place, address, train) as driver:
+        dictionary = plant(spec)
+        driver.send_dictionary(dictionary)
+        _listen(driver, account)
+    return _Trained(dictionary, account.device, tuple(account.given_up))
+
+
+def _listen(driver: RayProcess, account: "_Account") -> None:
+    for event in driver.events():
+        kind = event["event"]
+        if kind == "done":
+            return
+        if kind == "refused":
+            raise _refusal(event["message"], account)
+        if kind == "broke":
+            raise JobError(f"The run broke off: {event['message']}. {AGAIN}", event["detail"])
+        if kind == "lost":
+            raise JobError(f"The Ray cluster is lost: its {event['part']} ended. {AGAIN}")
+        account.take(event)
+    raise JobError(f"The process that drives Ray ended without a word. {AGAIN}", driver.last_words())
+
+
+def _refusal(message: str, account: "_Account") -> JobError:
+    last = account.given_up[-1] if account.given_up else None
+    told = f"{message}; the last error was: {last.reason}" if last else message
+    return JobError(f"{told.rstrip('.')}. {AGAIN}", last.detail if last else "")
+
+
+class _Account:
+    """Adds up what the driver tells."""
+
+    def __init__(self, spec: JobSpec, missing: list[Trial], listener: Listener) -> None:
+        self.given_up: list[GivenUp] = []
+        self.device = "unknown"
+        self._listener = listener
+        self._total, self._reused = spec.n_trials, spec.n_trials - len(missing)
+        self._cost_total = sum(trial_cost(spec, trial.condition) for trial in missing)
+        self._done, self._cost, self._began = self._reused, 0.0, time.monotonic()
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Count one event, and tell of it."""
+        if event["event"] == "connected":
+            self._began, self.device = time.monotonic(), event["device"]
+            packs = "pack" if event["slots"] == 1 else "packs"
+            self._listener.say(f"training on {event['device']}, {event['slots']} {packs} at a time")
+        elif event["event"] == "finished":
+            self._done += event["trials"]
+            self._cost += event["cost"]
+        else:
+            self._listener.say(f"{event['what']} failed: {event['reason']}; {MESSAGES[event['answer']]}")
+            if event["answer"] == "give_up":
+                self.given_up.append(GivenUp(event["what"], event["reason"], event["detail"]))
+        seconds = time.monotonic() - self._began
+        left = remaining_seconds(seconds, self._cost, self._cost_total)
+        self._listener.progress(Progress(self._done, self._total, self._reused, seconds, left))

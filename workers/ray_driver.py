@@ -1,0 +1,113 @@
+"""A job's description on standard input to events on standard output: the process that talks to Ray, and may die of it.
+
+Ray ends or hangs the process that drives it when parts of a cluster die, and takes seconds to be interrupted. So it has
+this process of its own, which `workers.ray_process` starts, hears and ends:
+
+    python -m workers.ray_driver LIFELINE SCRATCH
+
+Input: a line of JSON (spec, location, address, train), then the dictionary's float32 in C order. Output: one event of
+JSON per line.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from workers.process_session import keep_watch
+
+if TYPE_CHECKING:
+    from phase_diagrams.pack import Pack
+    from workers.pack_queue import Failure
+
+WATCH_SECONDS = 1.0
+"""Between looks at whether the cluster is still there; a look at a cluster of our own costs microseconds."""
+
+
+class Events:
+    """Writes events, one line each, from any thread."""
+
+    def __init__(self, handle: int) -> None:
+        self._stream = os.fdopen(handle, "w", encoding="utf-8")
+        self._lock = threading.Lock()
+
+    def send(self, event: str, **fields: object) -> None:
+        """Write one event at once."""
+        with self._lock:
+            self._stream.write(json.dumps({"event": event, **fields}) + "\n")
+            self._stream.flush()
+
+    def finished(self, pack: "Pack", seconds: float) -> None:
+        """A pack's rows are written."""
+        self.send("finished", trials=len(pack.trials), cost=pack.cost, seconds=seconds)
+
+    def failed(self, failure: "Failure", detail: str) -> None:
+        """A pack failed, and will be tried again, halved or given up."""
+        self.send("failed", what=str(failure), reason=failure.reason, answer=failure.answer, detail=detail)
+
+
+def main(lifeline: int, scratch: str) -> None:
+    """Run the job that standard input describes; every way to end is told as an event."""
+    keep_watch(lifeline, scratch)
+    events = Events(os.dup(1))
+    log = os.open(f"{scratch}/driver.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    # Imported here, after the watch has been forked off: forking a process with threads is not safe.
+    from workers.cluster import ClusterError
+    from workers.fan_out import FanOutError
+
+    order = json.loads(sys.stdin.buffer.readline())
+    try:
+        _run(order, scratch, events)
+    except (ClusterError, FanOutError) as error:
+        events.send("refused", message=str(error))
+    except Exception as error:
+        events.send("broke", message=f"{type(error).__name__}: {error}", detail=traceback.format_exc())
+    sys.stdout.flush()
+    os._exit(0)  # the watch ends what is left of Ray faster than Ray does
+
+
+def _run(order: dict[str, Any], scratch: str, events: Events) -> None:
+    import numpy as np
+
+    from phase_diagrams.folder import find_finished, open_folder
+    from phase_diagrams.planner import GridPlanner
+    from phase_diagrams.spec import read_spec
+    from workers.cluster import choose_seat, live_nodes, open_cluster, thread_variables
+    from workers.fan_out import Job, fan_out
+
+    spec = read_spec(order["spec"])
+    variables = thread_variables(spec.resources.cpus_per_trial)
+    dictionary_bytes = 4 * spec.data.n_inputs * spec.data.n_features
+    with open_cluster(order["address"], scratch, variables, dictionary_bytes):
+        seat = choose_seat(spec.resources, live_nodes())
+        events.send("connected", device=seat.device, slots=seat.slots)
+        threading.Thread(target=_watch_cluster, args=(events,), daemon=True).start()
+        floats = np.frombuffer(sys.stdin.buffer.read(dictionary_bytes), np.float32)
+        dictionary = floats.reshape(spec.data.n_inputs, spec.data.n_features)
+        folder = open_folder(order["location"])
+        planner = GridPlanner(spec, find_finished(folder).trial_ids)
+        job = Job(spec, dictionary, folder, order["location"])
+        fan_out(job, planner, seat, events, scratch, order["train"])
+        if order["address"] == "local":
+            # Nothing of our own cluster is worth an orderly end, which would take seconds.
+            events.send("done")
+            os._exit(0)
+    events.send("done")
+
+
+def _watch_cluster(events: Events) -> None:
+    from workers.cluster import lost_part
+
+    while (part := lost_part()) is None:
+        time.sleep(WATCH_SECONDS)
+    events.send("lost", part=part)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])
