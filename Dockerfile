@@ -12,6 +12,7 @@ RUN pip install --no-cache-dir "torch>=2.9,<2.14" --index-url "$TORCH_INDEX"
 COPY pyproject.toml README.md LICENSE ./
 COPY phase_diagrams phase_diagrams
 COPY workers workers
+COPY service service
 COPY saephase saephase
 RUN pip install --no-cache-dir .
 COPY examples examples

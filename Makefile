@@ -2,7 +2,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
-SOURCES := phase_diagrams workers saephase tests examples benchmarks
+SOURCES := phase_diagrams workers service saephase tests examples benchmarks docs
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long check lint figures bench clean

@@ -18,8 +18,8 @@ from scipy.special import expit, log_expit, ndtr, ndtri
 Floats = npt.NDArray[np.float64]
 NoBoundary = Literal["all recovered", "none recovered"]
 
-# Priors, uniform over these grids and fixed before the calibration was run on other seeds. In axis lengths: a boundary
-# that bends within a quarter of the axis up to one that is practically straight.
+# Priors, uniform over these grids; settled on pilot diagrams, the calibration tests draw others. In axis lengths: from
+# a boundary that bends within a quarter of the axis to one that is practically straight.
 LENGTH_SCALES = (0.25, 0.6, 1.5)
 # Logits: from outcomes that hardly depend on the condition to a step that no 8 x 8 grid could tell from a sharper one.
 STEEPNESSES = (1.0, 2.5, 6.0, 15.0, 40.0)
@@ -28,9 +28,9 @@ LEAST_WEIGHT = 1e-3
 # A steepness this far below the best in log evidence ends the search for steeper ones; exp(-10) is 5e-5.
 NEGLIGIBLE = 10.0
 
-# Nyström nodes per axis; at the shortest length scale they are six to a length, where the kernel is exact to 1e-8.
+# Nyström nodes per axis: six to the shortest length scale, where they give the kernel to 1e-11.
 NODES = np.linspace(0.0, 1.0, 25)
-# Share of the residual's variance below which a direction is left out.
+# Share of the residual's variance below which a direction is left out; together they are 0.1 % of it.
 LEAST_VARIANCE = 1e-4
 
 # Quadrature in standard units of a marginal; the tails beyond 6 hold 2e-9.
@@ -159,7 +159,9 @@ def fit_boundary(x: npt.ArrayLike, y: npt.ArrayLike, successes: npt.ArrayLike, t
     )
 
 
-def level_set(fit: BoundaryFit, x_values: npt.ArrayLike) -> LevelSet:
+def level_set(
+    fit: BoundaryFit, x_values: npt.ArrayLike, *, across: Literal["y", "x"] = "y", steeper: bool = False
+) -> LevelSet:
     """The heights y at which P(identified) = 1/2, at each of the x values, with their 95 % band.
 
     A crossing is where the posterior median of f changes sign. Its band is the contiguous set of y around it in which
@@ -170,6 +172,11 @@ def level_set(fit: BoundaryFit, x_values: npt.ArrayLike) -> LevelSet:
     Args:
         fit: the posterior of one panel.
         x_values: (n_x,) in the units of the fit's x; their order is void.
+        across: "x" exchanges the axes: x values at which P = 1/2, at each of given y values. A crossing's x is then a
+            y of the fit, and the reverse.
+        steeper: leave out the crossings where f changes faster along the other axis, both scaled to their range. The
+            level sets across y and across x then make up the whole boundary, each place in the better direction: one
+            that runs straight up at some x has no height y, but an x at every height.
 
     Raises:
         ValueError: an x value is not finite.
@@ -177,17 +184,29 @@ def level_set(fit: BoundaryFit, x_values: npt.ArrayLike) -> LevelSet:
     values = np.unique(np.asarray(x_values, dtype=np.float64))
     if not np.all(np.isfinite(values)):
         raise ValueError("x_values must be finite")
-    inside = values[(values >= fit.x_range[0]) & (values <= fit.x_range[1])]
+    along, span = (fit.x_range, fit.y_range) if across == "y" else (fit.y_range, fit.x_range)
+    inside = values[(values >= along[0]) & (values <= along[1])]
     crossings: list[Crossing] = []
-    if 0 < fit.successes < fit.trials and inside.size and fit.y_range[0] < fit.y_range[1]:
-        low, high = fit.y_range
-        above = fit.probability_above(inside[:, None], low + (high - low) * HEIGHTS)  # (n_x, heights)
+    if 0 < fit.successes < fit.trials and inside.size and span[0] < span[1]:
+        places, heights = inside[:, None], span[0] + (span[1] - span[0]) * HEIGHTS
+        above = fit.probability_above(*((places, heights) if across == "y" else (heights, places)))  # (n_x, heights)
         # The probit is close to linear in y near a crossing; rounding to 0 or 1 must stay finite.
         probits = ndtri(np.clip(above, 1e-300, 1.0 - 1e-16))
-        crossings = _numbered(inside, [_zeros(row) for row in probits], fit.y_range)
+        kept = _steeper(probits, _scaled(inside, along)) if steeper else np.ones(probits.shape, dtype=bool)
+        zeros = [[zero for zero in _zeros(row) if keep[zero.node]] for row, keep in zip(probits, kept, strict=True)]
+        crossings = _numbered(inside, zeros, span)
     if crossings:
         return LevelSet(tuple(crossings), None)
     return LevelSet((), "all recovered" if 2 * fit.successes > fit.trials else "none recovered")
+
+
+def _steeper(probits: Floats, places: Floats) -> npt.NDArray[np.bool_]:
+    """Where a plane (places, heights) of probits changes at least as fast along the heights as along the places."""
+    if len(places) < 2:
+        return np.ones(probits.shape, dtype=bool)
+    along = np.abs(np.gradient(probits, places, axis=0))
+    upward = np.abs(np.diff(probits, axis=1, append=probits[:, -1:])) / (HEIGHTS[1] - HEIGHTS[0])
+    return np.asarray(upward >= along)
 
 
 class _Zero(NamedTuple):
@@ -197,6 +216,8 @@ class _Zero(NamedTuple):
     low: float
     high: float
     rising: bool
+    node: int
+    """The node of HEIGHTS below it."""
 
 
 def _zeros(probits: Floats) -> list[_Zero]:
@@ -213,7 +234,7 @@ def _zeros(probits: Floats) -> list[_Zero]:
         if above.size:
             j = int(i + 1 + above[0])
             high = _height(probits, j - 1, np.sign(probits[j]) * limit)
-        zeros.append(_Zero(_height(probits, int(i), 0.0), low, high, bool(probits[i + 1] > 0)))
+        zeros.append(_Zero(_height(probits, int(i), 0.0), low, high, bool(probits[i + 1] > 0), int(i)))
     return zeros
 
 

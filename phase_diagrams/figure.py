@@ -35,8 +35,6 @@ class Diagram:
     """Diagonal rules behind every panel, visible where a cell is missing; empty if none is."""
     two_starts: bool
     """Whether truth starts are part of the grid."""
-    swapped: bool
-    """Whether boundaries are hidden_dim as a function of sparsity."""
 
     def layer(self, name: str) -> tuple[Row, ...]:
         """The rows of one layer."""
@@ -69,7 +67,6 @@ def diagram(spec: JobSpec, conditions: pa.Table, boundary: pa.Table) -> Diagram:
         rows=tuple(rows),
         hatch=tuple(_hatch(width, density)) if missing else (),
         two_starts="truth" in spec.grid.starts,
-        swapped=len(spec.grid.sparsity) == 1,
     )
 
 
@@ -164,21 +161,27 @@ def _short(value: object) -> float:
 def _curves(panel: Panel, boundary: pa.Table, width: PlotAxis, density: PlotAxis) -> list[Row]:
     """Points of the panel's boundaries in the order they are joined; `path` tells pieces that are not joined apart."""
     rows: list[Row] = []
-    records = boundary.to_pylist()
-    places = sorted({record["x"] for record in records})
-    for start in ("random", "truth"):
-        for branch in sorted({record["branch"] for record in records if record["boundary"] == f"{start}-start"}):
-            points = [r for r in records if r["boundary"] == f"{start}-start" and r["branch"] == branch]
-            points.sort(key=lambda r: float(r["x"]))
-            piece, before = 0, None
-            drawn = []
-            for record in points:
-                index = places.index(record["x"])
-                piece += before is not None and index != before + 1
-                before = index
-                name = {"panel": str(panel), "layer": "curve", "start": start, "path": f"{start} {branch}.{piece}"}
-                drawn.append({**name, **_point(record)})
-            rows += _widen(drawn, width, density)
+    for axis in ("hidden_dim", "sparsity"):
+        records = [record for record in boundary.to_pylist() if record["x_axis"] == axis]
+        places = sorted({record["x"] for record in records})
+        for start in ("random", "truth"):
+            mine = [record for record in records if record["boundary"] == f"{start}-start"]
+            for branch in sorted({record["branch"] for record in mine}):
+                points = sorted((r for r in mine if r["branch"] == branch), key=lambda r: float(r["x"]))
+                at = np.array([places.index(record["x"]) for record in points])
+                pieces = np.cumsum(np.diff(at, prepend=at[0] - 1) != 1)
+                drawn = [
+                    {
+                        "panel": str(panel),
+                        "layer": "curve",
+                        "start": start,
+                        "sideways": axis == "sparsity",
+                        "path": f"{start} {axis} {branch}.{piece}",
+                        **_point(record),
+                    }
+                    for record, piece in zip(points, pieces, strict=True)
+                ]
+                rows += _widen(drawn, width, density)
     return rows
 
 

@@ -156,19 +156,26 @@ def _tooltip(shown: dict[str, str]) -> list[alt.Tooltip]:
 
 def _boundaries(diagram: Diagram, x: Callable[[str], alt.X], y: Callable[[str], alt.Y]) -> list[alt.Chart]:
     """Bands below, then white edges, then lines; a boundary in hidden_dim runs along the vertical axis."""
-    spans: dict[str, Any]
-    if diagram.swapped:
-        spans = {"y": y("y"), "x": x("low"), "x2": "high"}
-    else:
-        spans = {"x": x("x"), "y": y("low"), "y2": "high"}
-    along: dict[str, Any] = {"x": x("x"), "y": y("y"), "order": alt.Order("y:Q" if diagram.swapped else "x:Q")}
-    curves = layer_marks("curve")
-    starts = [s for s in ("truth", "random") if any(row["start"] == s for row in diagram.layer("curve"))]
-    of = {start: curves.transform_filter(f"datum.start === '{start}'") for start in starts}
+    drawn = {(row["start"], row["sideways"]) for row in diagram.layer("curve")}
+    kinds = [(s, w) for s in ("truth", "random") for w in (False, True) if (s, w) in drawn]
+    of = {
+        (start, sideways): layer_marks("curve").transform_filter(
+            f"datum.start === '{start}' && datum.sideways === {json.dumps(sideways)}"
+        )
+        for start, sideways in kinds
+    }
+    spans: dict[bool, dict[str, Any]] = {
+        False: {"x": x("x"), "y": y("low"), "y2": "high"},
+        True: {"y": y("y"), "x": x("low"), "x2": "high"},
+    }
+    along: dict[bool, dict[str, Any]] = {
+        sideways: {"x": x("x"), "y": y("y"), "order": alt.Order("y:Q" if sideways else "x:Q")}
+        for sideways in (False, True)
+    }
     return [
-        *(band(of[s], s, diagram.swapped, detail="path:N", **spans) for s in starts),
-        *(casing(of[s], detail="path:N", **along) for s in starts),
-        *(curve(of[s], s, detail="path:N", **along) for s in starts),
+        *(band(of[s, w], s, w, detail="path:N", **spans[w]) for s, w in kinds),
+        *(casing(of[s, w], detail="path:N", **along[w]) for s, w in kinds),
+        *(curve(of[s, w], s, detail="path:N", **along[w]) for s, w in kinds),
     ]
 
 

@@ -18,7 +18,7 @@ CELL = 56
 """Preferred side of a cell in pixels; heuristic: a glyph and its halo fill a quarter of it."""
 COLUMN_GAP = 26
 """Pixels between panels; fits the turned name of a line of the theory."""
-MIN_PANEL, MAX_HEIGHT = 120, 520
+MIN_PANEL, MAX_HEIGHT = 120, 700
 """Bounds of a panel's sides in pixels; heuristic: the shortest fits four tick labels, the highest fits a screen."""
 GLYPH_SPACING = 11.0
 """Least distance in pixels between glyphs; heuristic: below it circles, triangles and crosses look alike."""
@@ -189,4 +189,4 @@ def _glyphs(width: PlotAxis, density: PlotAxis) -> tuple[int, float]:
     stride = max(1, math.ceil(GLYPH_SPACING / mean))
     # One crowded corner of a grid must not shrink all glyphs to dots.
     side = stride * max(least, 0.6 * mean)
-    return stride, float(np.clip(0.42 * side, min(0.8 * side, 8.0), 15.0))
+    return stride, float(np.clip(0.42 * side, min(0.8 * side, 7.0), 15.0))

@@ -70,7 +70,9 @@ def band(chart: alt.Chart, start: str, sideways: bool, **encodings: Any) -> alt.
         orient="horizontal" if sideways else "vertical",
         fill=BANDS[start],
         fillOpacity=0.3,
-        line={"stroke": BANDS[start], "strokeWidth": 0.8},
+        stroke=BANDS[start],
+        strokeWidth=0.8,
+        strokeOpacity=0.8,
         clip=True,
         aria=False,
     )

@@ -60,7 +60,8 @@ class BoundarySummary:
     """random (identified) or truth (identifiable: recovered or optimiser_limited)."""
     x_axis: str
     x: float | None
-    """Where the boundary is read: at n_m = n, or at the nearest place where there is one."""
+    """Where the boundary is read: at n_m = n or the nearest place where there is one; across hidden_dim, at the middle
+    of the sparsities where there is one."""
     y_axis: str
     crossings: tuple[Critical, ...]
     no_boundary: str | None
@@ -225,7 +226,7 @@ def _rate(rows: pa.Table, start: str) -> Rate:
 
 
 def _boundary(boundary: PanelBoundary, n_features: int) -> BoundarySummary:
-    crossings = boundary.nearest(n_features) if boundary.x_axis == "hidden_dim" else boundary.crossings
+    crossings = boundary.reading(n_features)
     return BoundarySummary(
         start=boundary.start,
         x_axis=boundary.x_axis,

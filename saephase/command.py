@@ -8,8 +8,12 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from saephase.service_arguments import COMMANDS, add_service_commands
+from saephase.service_commands import explain_service_error, run_service_command
+
 DONE, USAGE, FAILED, INTERRUPTED = 0, 2, 3, 130
-"""Exit codes: done; bad spec or usage; the job failed; stopped by Ctrl-C or SIGTERM."""
+"""Exit codes: done; bad spec or usage; the job failed; stopped by Ctrl-C or SIGTERM. Those of the service's commands
+are in `saephase.service_arguments`."""
 
 SPEC_HELP = "job spec: a YAML or JSON file, or - for standard input"
 SET_HELP = "change a key of the spec, such as training.steps=100 (VALUE is YAML); may be repeated"
@@ -26,10 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read standard output has seen enough; the interpreter would complain again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except (KeyboardInterrupt, SystemExit):
+    except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
-        code, paragraph = _explain(error, getattr(options, "folder", None))
+        told = explain_service_error(error) if options.command in COMMANDS else None
+        code, paragraph = told or _explain(error, getattr(options, "folder", None))
         print(f"saephase: {paragraph}", file=sys.stderr)
     return code
 
@@ -64,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("folder", metavar="DIR", help="output folder of a run, finished or not")
 
     commands.add_parser("spec-schema", help="print the job spec's JSON Schema")
+    add_service_commands(commands, SPEC_HELP, SET_HELP, _address)
     return parser
 
 
@@ -92,6 +98,8 @@ def _run(options: argparse.Namespace) -> int:
         from saephase.run_command import run
 
         return run(options)
+    if options.command in COMMANDS:
+        return run_service_command(options)
     if options.command == "report":
         from saephase.report_command import redraw
 

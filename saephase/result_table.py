@@ -8,8 +8,8 @@ from phase_diagrams.summary import BoundarySummary, Summary
 
 PICTURES = ("phase_diagram.html", "phase_diagram.png")
 SYMBOLS = {"sparsity": "S", "hidden_dim": "n_m"}
-PLAIN_WIDTH = 140
-"""Columns of the table where standard output is not a terminal; heuristic: fits the words of two boundaries."""
+PLAIN_WIDTH = 110
+"""Columns of the table where standard output is not a terminal; heuristic: a boundary's words fit in one line."""
 
 
 def print_result(folder: Folder, summary: Summary) -> None:
@@ -17,17 +17,15 @@ def print_result(folder: Folder, summary: Summary) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=PLAIN_WIDTH)
-    starts = list(dict.fromkeys(boundary.start for panel in summary.panels for boundary in panel.boundaries))
-    table = Table(title=f"{summary.name}: conditions per phase, and where P = 1/2", title_justify="left")
+    table = Table(title=f"{summary.name}: conditions in each phase", title_justify="left")
     table.add_column("panel")
     for phase in summary.phases:
-        table.add_column(phase.replace("_", " "), justify="right")
-    for start in starts:
-        table.add_column(f"{start} start, boundary [95 %]")
+        table.add_column(phase.replace("_", " "), justify="right", max_width=9)
+    table.add_column("P = 1/2 [95 %]")
     for panel in summary.panels:
         counts = [str(count.conditions) for count in panel.phases.values()]
-        words = {boundary.start: boundary_words(boundary) for boundary in panel.boundaries}
-        table.add_row(panel.label, *counts, *(words.get(start, "") for start in starts))
+        words = [f"{boundary.start}: {boundary_words(boundary)}" for boundary in panel.boundaries]
+        table.add_row(panel.label, *counts, "\n".join(words))
     console.print(table)
     for name in PICTURES:
         if folder.exists(name):

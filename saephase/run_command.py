@@ -3,6 +3,8 @@
 import argparse
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from rich.console import Console
@@ -18,14 +20,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def run(options: argparse.Namespace) -> int:
     """Run the job of a spec file; returns the exit code."""
-    for number in SIGNALS:
-        signal.signal(number, _stop)
     spec = load_spec(options.spec, options.set)
     out = options.folder = options.out or f"runs/{slug(spec.name)}"
     _check_folder(out)
     display = Display(Console(stderr=True))
     try:
-        with display:
+        with _stoppable(), display:
             outcome = run_job(spec, out, listener=display, address=options.address)
     except KeyboardInterrupt:
         display.say(_stopped(display, out))
@@ -45,11 +45,25 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    """Unwind once; what follows takes seconds, and a second signal must not cut it short."""
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-    raise KeyboardInterrupt
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let the signals that ask a program to end raise KeyboardInterrupt, once."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        # What follows takes seconds, and a second signal must not cut it short.
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number, handler in before.items():
+        if number != signal.SIGHUP or handler != signal.SIG_IGN:  # nohup stays in force
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _stopped(display: Display, out: str) -> str:

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import threading
+import uuid
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -23,13 +25,13 @@ MEDIA_TYPES = {
     "conditions.parquet": PARQUET,
     "boundary.parquet": PARQUET,
     "phase_diagram.vl.json": VEGA_LITE,
-    "phase_diagram.html": "text/html; charset=utf-8",
+    "phase_diagram.html": "text/html",
     "phase_diagram.png": "image/png",
     "phase_diagram.svg": "image/svg+xml",
     "phase_diagram.pdf": "application/pdf",
     "summary.json": "application/json",
     "manifest.json": "application/json",
-    "error.txt": "text/plain; charset=utf-8",
+    "error.txt": "text/plain",
 }
 """Every name that can be an artifact; what else lies in a folder is never served."""
 
@@ -59,7 +61,7 @@ class Storage:
 
     def probe(self) -> None:
         """Write a file and delete it; raises OSError."""
-        name = ".writable"
+        name = f".probe-{uuid.uuid4().hex}"
         self.folder.write(name, b"")
         self.folder.delete(name)
 
@@ -111,6 +113,8 @@ class Digests:
 
 def list_artifacts(folder: Folder, digests: Digests) -> list[Artifact]:
     """The artifacts that are in the folder now, in the contract's order."""
+    if Path(folder.root).is_symlink():
+        return []
     infos = [info for info in folder.filesystem.get_file_info([folder.path(n) for n in MEDIA_TYPES]) if _served(info)]
     written = next((info.mtime_ns or 0 for info in infos if info.base_name == "manifest.json"), 0)
     claims = _read_manifest(folder) if written else {}
@@ -154,7 +158,8 @@ def _artifact(folder: Folder, info: fs.FileInfo, digests: Digests, claimed: str 
 
 
 def _served(info: fs.FileInfo) -> bool:
-    return bool(info.is_file)
+    # A link could lead anywhere on this machine; nothing of ours makes one.
+    return bool(info.is_file) and not Path(info.path).is_symlink()
 
 
 def _read_manifest(folder: Folder) -> dict[str, dict[str, Any]]:

@@ -1,6 +1,7 @@
 """What went wrong to application/problem+json (RFC 9457), without a word of our inner workings."""
 
 import logging
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -76,7 +77,6 @@ def document_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": HTTPStatus(status).phrase,
-            "model": Problem,
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
         for status in statuses
@@ -125,7 +125,18 @@ async def _http(request: Request, error: HTTPException) -> Response:
         413: "The request body is larger than this service accepts.",
     }
     headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_allowed(request)) or headers.get("allow", "")
     return problem_response(error.status_code, details.get(error.status_code, str(error.detail)), headers=headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """Every method of the request's path: a route by itself knows only its own."""
+    methods: set[str] = set()
+    for template, operations in request.app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), request.url.path):
+            methods |= {name.upper() for name in operations}
+    return sorted(methods)
 
 
 async def _database(request: Request, error: sa.SQLAlchemyError) -> Response:

@@ -130,6 +130,7 @@ class Database:
     engine: sa.Engine
     timeout: float
     """Seconds to wait for a lock or a connection."""
+    _reader: sa.Engine
     _writer: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -139,9 +140,8 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A connection for statements that only read."""
-        options: dict[str, Any] = {"reading": True} if self.sqlite else {"isolation_level": "AUTOCOMMIT"}
-        with self.engine.connect().execution_options(**options) as connection:
+        """A connection for statements that only read, each of them on its own."""
+        with self._reader.connect() as connection:
             yield connection
 
     @contextmanager
@@ -169,9 +169,11 @@ def open_database(location: str, timeout: float) -> Database:
         raise ValueError("database: is not a URL such as sqlite:///PATH or postgresql://HOST/NAME") from None
     kind = url.get_backend_name()
     if kind == "sqlite" and url.database and url.database != ":memory:":
-        return Database(_sqlite(url, timeout), timeout)
+        engine = _sqlite(url, timeout)
+        return Database(engine, timeout, engine.execution_options(reading=True))
     if kind == "postgresql":
-        return Database(_postgresql(url, timeout), timeout)
+        engine = _postgresql(url, timeout)
+        return Database(engine, timeout, engine.execution_options(isolation_level="AUTOCOMMIT"))
     raise ValueError(f"database: {url.render_as_string()} is not supported; use sqlite:///PATH or postgresql://...")
 
 
@@ -189,9 +191,9 @@ def _sqlite(url: URL, timeout: float) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        reading = connection.get_execution_options().get("reading")
         # A transaction that read first and writes later would fail at once where another wrote in between.
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+        if not connection.get_execution_options().get("reading"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 

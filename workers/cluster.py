@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import secrets
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,13 @@ LOCAL_STORE = 120_000_000
 """Bytes of the local object store beside the dictionary's; above Ray's least of 75 MB, as rows go to files instead."""
 MAX_TEMPORARY = 40
 """Longest folder in which Ray's sockets fit: they add up to 67 of the 107 bytes of a Unix socket's path."""
+REACH_SECONDS = 10.0
+"""Within which the machine of a cluster must answer; heuristic: far above any network's round trip."""
+JOINING = (
+    "is a cluster up there, does this machine run one of its nodes, and is its token in RAY_AUTH_TOKEN or "
+    "~/.ray/auth_token (with RAY_AUTH_MODE=token)?"
+)
+"""What to look at where a cluster cannot be joined."""
 
 
 class ClusterError(RuntimeError):
@@ -69,8 +77,10 @@ def open_cluster(
         else:
             _join(address, variables)
     except (OSError, RuntimeError, ValueError) as error:
-        what = "Ray did not start" if address == "local" else f"no Ray cluster could be joined at {address}"
-        raise ClusterError(f"{what}: {' '.join(str(error).split())[:600]}") from error
+        reason = " ".join(str(error).split())[:600].rstrip(".")
+        if address == "local":
+            raise ClusterError(f"Ray did not start: {reason}") from error
+        raise ClusterError(f"no Ray cluster could be joined at {address}: {reason}; {JOINING}") from error
     try:
         yield
     finally:
@@ -89,12 +99,15 @@ def _start(scratch: str, variables: dict[str, str], store_bytes: int, cpus: int 
         log_to_driver=False,
         logging_level=logging.ERROR,
         object_store_memory=LOCAL_STORE + store_bytes,
-        _node_ip_address="127.0.0.1",  # nothing of it is reachable from outside, and no network is needed
         **options,
     )
 
 
 def _join(address: str, variables: dict[str, str]) -> None:
+    host, colon, port = address.rpartition(":")
+    if colon:
+        # Ray itself would try for many minutes.
+        socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS).close()
     variables = variables | {"RAY_CHDIR_TO_TRIAL_DIR": "0"}
     ray.init(
         address=address,

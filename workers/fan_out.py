@@ -80,9 +80,10 @@ def _run_tune(searcher: PackSearcher, order: Order, seat: Seat, max_concurrent: 
     at_a_time = min(seat.slots, max_concurrent or seat.slots)
     # Tune's default for a searcher of one's own is one at a time: 16 actors would take a minute to start.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(min(at_a_time, MAX_PENDING))
-    trainable = tune.with_resources(
+    trainable: Any = tune.with_resources(
         tune.with_parameters(PackTrainer, order=order), tune.PlacementGroupFactory([seat.bundle])
     )
+    trainable.__name__ = trainable.__qualname__ = PackTrainer.__name__  # what `ps` shows of the workers
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(

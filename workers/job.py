@@ -2,15 +2,19 @@
 
 import json
 import time
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.fs as fs
 
-from phase_diagrams.folder import Folder, find_finished, merge_packs, open_folder
+from phase_diagrams.folder import PACKS, Folder, find_finished, merge_packs, open_folder
 from phase_diagrams.pack import trial_cost
 from phase_diagrams.planted import plant_dictionary
 from phase_diagrams.problem import SpecError
@@ -21,11 +25,13 @@ from phase_diagrams.trial import Trial, grid_trials, trial_namer
 from workers.folder_lock import lock_folder
 from workers.progress import Progress, remaining_seconds
 from workers.ray_process import RayProcess, start_driver
+from workers.reuse import copy_rows
 
 RUN_PACK = "workers.pack_run:run_pack"
 """The training function, as the module and the name by which each worker imports it."""
 ERROR_FILE = "error.txt"
 AGAIN = "Nothing finished is lost: run the same command again, it continues."
+MEND = "Nothing finished is lost; once that is mended, run the command again."
 
 MESSAGES = {
     "retry": "it is tried again",
@@ -35,11 +41,14 @@ MESSAGES = {
 
 
 class JobError(RuntimeError):
-    """The job could not go on; `str()` is one readable paragraph, `detail` is for error.txt."""
+    """The job could not go on; `str()` is one readable paragraph, `detail` is for error.txt.
 
-    def __init__(self, message: str, detail: str = "") -> None:
+    An `accident` is the end of a process or of the cluster, after which another run may well succeed.
+    """
+
+    def __init__(self, message: str, detail: str = "", accident: bool = False) -> None:
         super().__init__(message)
-        self.detail = detail
+        self.detail, self.accident = detail, accident
 
 
 class Listener(Protocol):
@@ -82,21 +91,30 @@ class _Trained:
 
 
 def run_job(
-    spec: JobSpec, location: str, *, listener: Listener, address: str = "local", train: str = RUN_PACK
+    spec: JobSpec,
+    location: str,
+    *,
+    listener: Listener,
+    address: str = "local",
+    train: str = RUN_PACK,
+    reuse: Sequence[str] = (),
+    lock: bool = True,
 ) -> Outcome:
     """Train what the folder lacks of the spec's trials, merge all rows, and draw the diagram from them.
 
-    `location` is a path or URI; `address` is local, auto or HOST:PORT. Trials that fail in every attempt are left out
+    `location` is a path or URI; `address` is local, auto or HOST:PORT; `reuse` are folders of earlier jobs, whose rows
+    are copied; `lock` is false for one who holds the folder by a lease. Trials that fail in every attempt are left out
     of the diagram and come back in the outcome. Raises JobError where the run cannot go on, SpecError where the
     dictionary cannot be planted, FolderBusyError, and OSError from the folder.
     """
     folder = open_folder(location)
-    with lock_folder(folder):
-        if folder.exists(ERROR_FILE):
-            folder.delete(ERROR_FILE)
+    with lock_folder(folder) if lock else nullcontext():
+        _sweep(folder)
         folder.write("spec.json", spec_json(spec).encode())
         name = trial_namer(spec)
         finished = _take_stock(folder, listener)
+        if reuse:
+            finished |= copy_rows(folder, reuse, {name(trial) for trial in grid_trials(spec)} - finished)
         missing = [trial for trial in grid_trials(spec) if name(trial) not in finished]
         reused = spec.n_trials - len(missing)
         listener.say(f"reused {reused}, to run {len(missing)}")
@@ -107,10 +125,10 @@ def run_job(
             trained = _Trained(plant(spec), device, ())
         if trained.given_up:
             folder.write(ERROR_FILE, "\n\n".join(f"{lost.trial}\n{lost.detail}" for lost in trained.given_up).encode())
+        listener.say("drawing the diagram")
         trials = merge_packs(folder, [name(trial) for trial in grid_trials(spec)])
         if not trials.num_rows:
             return Outcome(reused, None, trained.given_up)
-        listener.say("drawing the diagram")
         summary = write_report(
             folder,
             spec,
@@ -143,6 +161,16 @@ def plant(spec: JobSpec) -> npt.NDArray[np.float32]:
         return plant_dictionary(spec.data)
     except ValueError as error:
         raise SpecError([("data.superposition", str(error))]) from None
+
+
+def _sweep(folder: Folder) -> None:
+    """Remove what an earlier run left behind that is no result: its errors, and files that were being written."""
+    if folder.exists(ERROR_FILE):
+        folder.delete(ERROR_FILE)
+    if isinstance(folder.filesystem, fs.LocalFileSystem):
+        for place in (Path(folder.root), Path(folder.root) / PACKS):
+            for path in place.glob(".writing-*"):
+                path.unlink(missing_ok=True)
 
 
 def _take_stock(folder: Folder, listener: Listener) -> frozenset[str]:
@@ -182,15 +210,15 @@ def _listen(driver: RayProcess, account: "_Account") -> None:
         if kind == "broke":
             raise JobError(f"The run broke off: {event['message']}. {AGAIN}", event["detail"])
         if kind == "lost":
-            raise JobError(f"The Ray cluster is lost: its {event['part']} ended. {AGAIN}")
+            raise JobError(f"The Ray cluster is lost: its {event['part']} ended. {AGAIN}", accident=True)
         account.take(event)
-    raise JobError(f"The process that drives Ray ended without a word. {AGAIN}", driver.last_words())
+    raise JobError(f"The process that drives Ray ended without a word. {AGAIN}", driver.last_words(), accident=True)
 
 
 def _refusal(message: str, account: "_Account") -> JobError:
     last = account.given_up[-1] if account.given_up else None
     told = f"{message}; the last error was: {last.reason}" if last else message
-    return JobError(f"{told.rstrip('.')}. {AGAIN}", last.detail if last else "")
+    return JobError(f"{told.rstrip('.')}{'' if told.endswith('?') else '.'} {MEND}", last.detail if last else "")
 
 
 class _Account:

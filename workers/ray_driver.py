@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from phase_diagrams.pack import Pack
     from workers.pack_queue import Failure
 
+CONNECT_SECONDS = 120.0
+"""Within which Ray must have started or been joined; it takes 5 to 20 s, and may hang for ever."""
 WATCH_SECONDS = 1.0
 """Between looks at whether the cluster is still there; a look at a cluster of our own costs microseconds."""
 
@@ -83,8 +85,12 @@ def _run(order: dict[str, Any], scratch: str, events: Events) -> None:
     spec = read_spec(order["spec"])
     variables = thread_variables(spec.resources.cpus_per_trial)
     dictionary_bytes = 4 * spec.data.n_inputs * spec.data.n_features
+    patience = threading.Timer(CONNECT_SECONDS, _give_up, (events, order["address"]))
+    patience.daemon = True
+    patience.start()
     with open_cluster(order["address"], scratch, variables, dictionary_bytes):
         seat = choose_seat(spec.resources, live_nodes())
+        patience.cancel()
         events.send("connected", device=seat.device, slots=seat.slots)
         threading.Thread(target=_watch_cluster, args=(events,), daemon=True).start()
         floats = np.frombuffer(sys.stdin.buffer.read(dictionary_bytes), np.float32)
@@ -100,11 +106,21 @@ def _run(order: dict[str, Any], scratch: str, events: Events) -> None:
     events.send("done")
 
 
+def _give_up(events: Events, address: str) -> None:
+    events.send("refused", message=f"Ray (--address {address}) did not answer within {CONNECT_SECONDS:g} s")
+    os._exit(1)
+
+
 def _watch_cluster(events: Events) -> None:
     from workers.cluster import lost_part
 
-    while (part := lost_part()) is None:
+    part = None
+    while part is None:
         time.sleep(WATCH_SECONDS)
+        try:
+            part = lost_part()
+        except Exception as error:  # whatever Ray raises where it cannot even be asked
+            part = f"control store ({type(error).__name__})"
     events.send("lost", part=part)
     os._exit(1)
 

@@ -109,6 +109,8 @@ def test_majority_of_identifiable_seeds_that_differ_in_how() -> None:
         ([0.80, 1.0, 1.0015, 1.0015, 1.0015], "optimiser_limited", False),
         ([1.02, 1.01, 1.015, 1.02, 1.01], "objective_limited", True),
         ([1.003, 1.003, 1.003, 1.003, 1.2], "objective_limited", False),
+        # Surely above 1, not surely above the tolerance.
+        ([1.0021, 1.0021, 1.006, 1.006, 1.004], "objective_limited", False),
         ([1.0, 1.0, 1.0, 1.0, 1.0], "optimiser_limited", True),
     ],
 )

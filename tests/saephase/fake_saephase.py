@@ -1,4 +1,4 @@
-"""`saephase` with a training function that trains nothing and a report that draws nothing: for tests of the run alone."""
+"""`saephase` with a training function that trains nothing and a report that draws nothing."""
 
 import functools
 import sys

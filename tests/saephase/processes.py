@@ -15,7 +15,7 @@ def environment(**variables: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), **variables}
 
 
-def saephase(*arguments: str, module: str = "saephase", **variables: str) -> "Running":
+def start_command(*arguments: str, module: str = "saephase", **variables: str) -> "Running":
     return Running([sys.executable, "-m", module, *arguments], environment(**variables))
 
 

@@ -3,16 +3,17 @@
 import os
 import random
 import signal
+import time
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from phase_diagrams.folder import find_finished, open_folder, read_trials, same_results
+from phase_diagrams.folder import find_finished, open_folder, read_trials, same_results, write_pack
 from phase_diagrams.pack import cut_packs
 from phase_diagrams.spec import JobSpec, read_spec
 from phase_diagrams.trial import grid_trials, trial_namer
-from tests.saephase.processes import Running, alive, saephase, wait_for
+from tests.saephase.processes import Running, alive, start_command, wait_for
 from tests.workers.trainers import CONTROL, Control, fake_rows
 
 FAKE = "tests.saephase.fake_saephase"
@@ -22,6 +23,14 @@ name: kill
 data: {n_features: 8, n_inputs: 4}
 grid: {sparsity: [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9], hidden_dim: [8, 16], activation: ["topk:1"], seeds: 2}
 """
+
+REAL = """
+name: real
+data: {n_features: 20, n_inputs: 8}
+grid: {sparsity: [0.7, 0.8, 0.9], hidden_dim: [20, 40], activation: ["topk:1", "topk:2", relu], seeds: 4}
+training: {steps: 2500, batch_size: 256}
+"""
+VICTIMS = ("raylet/raylet", "gcs_server", "ray_driver", "ray::PackTrainer", "ray::RuntimeEnvAgent")
 
 
 class Disturbed:
@@ -38,7 +47,9 @@ class Disturbed:
         self.begun: list[list[str]] = []
 
     def start(self) -> Running:
-        return saephase("run", str(self.file), "--out", str(self.out), module=FAKE, **{CONTROL: str(self.control.folder)})
+        return start_command(
+            "run", str(self.file), "--out", str(self.out), module=FAKE, **{CONTROL: str(self.control.folder)}
+        )
 
     def finished(self) -> frozenset[str]:
         return find_finished(open_folder(str(self.out))).trial_ids if self.out.exists() else frozenset()
@@ -66,7 +77,7 @@ def undisturbed(spec: JobSpec) -> pa.Table:
 
 def test_a_run_that_is_killed_in_every_way_ends_with_the_rows_of_an_undisturbed_one(tmp_path: Path) -> None:
     run = Disturbed(tmp_path, seconds=0.25)
-    moment = random.Random(3)  # noqa: S311
+    moment = random.Random(3)
 
     running = run.start()
     run.until_more_is_finished(running)
@@ -84,7 +95,7 @@ def test_a_run_that_is_killed_in_every_way_ends_with_the_rows_of_an_undisturbed_
 
     running = run.start()
     run.until_more_is_finished(running)
-    wait_for(lambda wanted=moment.random(): wanted < 0.2 or (moment.random() < wanted / 10))
+    time.sleep(moment.uniform(0, 1))
     raylet = next(pid for pid, line in running.started().items() if "raylet/raylet" in line)
     os.kill(raylet, signal.SIGKILL)
     code, out, said = running.end(timeout=20)
@@ -96,6 +107,7 @@ def test_a_run_that_is_killed_in_every_way_ends_with_the_rows_of_an_undisturbed_
 
     running = run.start()
     run.until_more_is_finished(running)
+    time.sleep(moment.uniform(0, 1))
     started = running.started()
     running.send(signal.SIGKILL)
     running.end()
@@ -113,6 +125,46 @@ def test_a_run_that_is_killed_in_every_way_ends_with_the_rows_of_an_undisturbed_
     assert same_results(read_trials(open_folder(str(run.out)), ids_in_order(run.spec)), undisturbed(run.spec))
     assert [path.name for path in (run.out / "packs").iterdir()] == []
     assert max(run.control.count("end", trial_id) for trial_id in run.before) <= 2, "only those in flight run again"
+
+
+def test_a_run_that_is_stopped_while_it_draws_keeps_every_trial(tmp_path: Path) -> None:
+    run = Disturbed(tmp_path, seconds=0.0)
+    folder = open_folder(str(run.out))
+    for pack in cut_packs(run.spec, grid_trials(run.spec)):
+        write_pack(folder, pack.pack_id, fake_rows(run.spec, pack))
+    running = start_command("run", str(run.file), "--out", str(run.out))
+    wait_for(lambda: (run.out / "conditions.parquet").exists(), what="for the report")
+    running.send(signal.SIGINT)
+    code, out, said = running.end(timeout=5)
+    assert code == 130
+    assert "Traceback" not in out + said
+    assert run.finished() == frozenset(ids_in_order(run.spec))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(3))
+def test_random_kills_of_a_real_run_never_change_a_row(tmp_path: Path, seed: int) -> None:
+    """Real training; a random process dies at a random moment, again and again, until a run gets through."""
+    chance = random.Random(seed)
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(REAL)
+    calm, torn = tmp_path / "calm", tmp_path / "torn"
+    assert start_command("run", str(spec), "--out", str(calm)).end()[0] == 0
+    ends = []
+    while not (torn / "manifest.json").exists():
+        running = start_command("run", str(spec), "--out", str(torn))
+        if len(ends) < 6:
+            time.sleep(chance.uniform(0.5, 15))
+            victims = [pid for pid, line in running.started().items() if any(name in line for name in VICTIMS)]
+            os.kill(chance.choice([*victims, running.process.pid]), signal.SIGKILL)
+        started = running.started()
+        ends.append(running.end()[0])
+        wait_for(lambda left=started: not alive(left), 5, f"for the end of {alive(started)}")
+    assert ends[-1] == 0
+    assert set(ends) <= {0, 3, -signal.SIGKILL}
+    assert len(ends) < 10
+    ids = ids_in_order(read_spec(REAL))
+    assert same_results(read_trials(open_folder(str(torn)), ids), read_trials(open_folder(str(calm)), ids))
 
 
 def ids_in_order(spec: JobSpec) -> list[str]:

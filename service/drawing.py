@@ -1,0 +1,131 @@
+"""Conditions to a diagram's files in a process of its own, which stays warm for the next drawing.
+
+Drawing takes seconds of Python and a JavaScript engine; there it can neither slow the service's answers nor take the
+service down. The child is `python -m service.drawing`: a line of JSON and some bytes each way. It ends when its input
+does, so it never outlives the service, however that ends.
+"""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import traceback
+from typing import IO
+
+SECONDS = 300
+"""Longest that a drawing may take; heuristic: ten times the largest that was measured."""
+IDLE_SECONDS = 120
+"""How long the child is kept without work; it holds about 300 MB."""
+
+
+class DrawingFailed(RuntimeError):
+    """There is no picture; `str()` is for the log."""
+
+
+class Drawer:
+    """The process that draws, started at the first drawing; one drawing at a time."""
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._idle: threading.Timer | None = None
+
+    def draw(self, spec: str, conditions: bytes) -> dict[str, bytes]:
+        """The report's pictures by file name, from a spec's JSON and a Parquet file of conditions.
+
+        Raises DrawingFailed.
+        """
+        with self._lock:
+            if self._idle is not None:
+                self._idle.cancel()
+            child = self._start()
+            late = threading.Timer(SECONDS, child.kill)
+            late.start()
+            try:
+                assert child.stdin is not None
+                assert child.stdout is not None
+                _send(child.stdin, {"spec": json.loads(spec)}, [conditions])
+                head, parts = _receive(child.stdout)
+            except (OSError, EOFError, ValueError):
+                child.kill()
+                raise DrawingFailed(f"the process that draws ended with {child.wait()}") from None
+            finally:
+                late.cancel()
+            self._idle = threading.Timer(IDLE_SECONDS, self.close)
+            self._idle.daemon = True
+            self._idle.start()
+        if "error" in head:
+            raise DrawingFailed(str(head["error"]))
+        return dict(zip(head["names"], parts, strict=True))
+
+    def close(self) -> None:
+        """End the child."""
+        with self._lock:
+            child, self._child = self._child, None
+            if self._idle is not None:
+                self._idle.cancel()
+        if child is not None:
+            child.kill()
+            child.communicate()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        if self._child is None or self._child.poll() is not None:
+            one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "service.drawing"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, **one_thread},
+                start_new_session=True,  # a Ctrl-C at the service is not meant for it
+            )
+        return self._child
+
+
+def main() -> None:
+    """Draw what comes in until the input ends."""
+    with contextlib.suppress(OSError):
+        os.nice(5)
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
+            head, (conditions,) = _receive(sys.stdin.buffer)
+            try:
+                files = _draw(head["spec"], conditions)
+                _send(sys.stdout.buffer, {"names": list(files)}, list(files.values()))
+            except Exception:
+                _send(sys.stdout.buffer, {"error": traceback.format_exc()[-2000:]}, [])
+
+
+def _draw(document: object, conditions: bytes) -> dict[str, bytes]:
+    import pyarrow.parquet as pq
+
+    from phase_diagrams.figure import diagram
+    from phase_diagrams.panel import boundary_table, trace_boundaries
+    from phase_diagrams.render import draw
+    from phase_diagrams.spec import parse_spec
+
+    spec = parse_spec(document)
+    table = pq.read_table(io.BytesIO(conditions))
+    return draw(diagram(spec, table, boundary_table(trace_boundaries(spec, table))))
+
+
+def _send(stream: IO[bytes], head: dict[str, object], parts: list[bytes]) -> None:
+    stream.write(json.dumps({**head, "bytes": [len(part) for part in parts]}).encode() + b"\n")
+    for part in parts:
+        stream.write(part)
+    stream.flush()
+
+
+def _receive(stream: IO[bytes]) -> tuple[dict[str, list[str]], list[bytes]]:
+    line = stream.readline()
+    if not line:
+        raise EOFError
+    head = json.loads(line)
+    return head, [stream.read(size) for size in head["bytes"]]
+
+
+if __name__ == "__main__":
+    main()

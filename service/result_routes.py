@@ -1,0 +1,196 @@
+"""The routes of results: artifacts, and the conditions and diagram of what is finished so far."""
+
+import json
+from typing import Any
+
+import anyio.to_thread
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from phase_diagrams.spec import parse_spec
+from service.access import Reader, TheService
+from service.artifacts import MEDIA_TYPES, list_artifacts, open_artifact
+from service.download import SANDBOX, has_current, not_modified, send_artifact, zip_artifacts, zip_etag
+from service.drawing import DrawingFailed
+from service.job_routes import ALWAYS, see_job
+from service.negotiation import choose
+from service.partial import (
+    ARROW,
+    CSV,
+    JSON,
+    PARQUET,
+    PICTURES,
+    TABLE_TYPES,
+    conditions_so_far,
+    row_files_key,
+    table_items,
+    write_table,
+)
+from service.problem import Refusal, document_problems
+from service.records import Job
+from service.state import Service
+from service.views import ArtifactList, ConditionList
+
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
+
+BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The client has this content (If-None-Match)."}}
+
+
+@router.get(
+    "/artifacts",
+    response_model=ArtifactList,
+    summary="List a job's files",
+    responses=document_problems(*ALWAYS, 404),
+)
+def artifacts(service: TheService, caller: Reader, job_id: str) -> Response:
+    """The files that are there by now, with bytes and SHA-256."""
+    job = see_job(service, caller, job_id)
+    found = list_artifacts(service.storage().job(job.id), service.digests)
+    names = ("name", "bytes", "sha256", "media_type")
+    return JSONResponse(
+        {"items": [{name: getattr(artifact, name) for name in names} for artifact in found], "next_cursor": None}
+    )
+
+
+DOWNLOAD: dict[str, Any] = {
+    "summary": "Download a file",
+    "response_class": Response,
+    "responses": {
+        200: {
+            "description": "The file.",
+            "content": {kind: {} if "json" in kind else BINARY for kind in sorted(set(MEDIA_TYPES.values()))},
+        },
+        206: {"description": "The range asked for (Range, If-Range)."},
+        **NOT_MODIFIED,
+        **document_problems(*ALWAYS, 404, 416),
+    },
+}
+
+
+@router.get("/artifacts/{name}", **DOWNLOAD)
+@router.head("/artifacts/{name}", **DOWNLOAD, operation_id="head_artifact")
+def download(service: TheService, caller: Reader, request: Request, job_id: str, name: str) -> Response:
+    """One of the listed files, by its name; the ETag is its SHA-256."""
+    job = see_job(service, caller, job_id)
+    opened = open_artifact(service.storage().job(job.id), name, service.digests)
+    if opened is None:
+        raise Refusal(404, f"Job {job.id} has no file {name[:60]!r}.", "no-artifact")
+    return send_artifact(request, *opened)
+
+
+@router.get(
+    "/artifacts.zip",
+    summary="Download all files",
+    response_class=StreamingResponse,
+    responses={
+        200: {"description": "A zip, made while it is sent.", "content": {"application/zip": BINARY}},
+        **NOT_MODIFIED,
+        **document_problems(*ALWAYS, 404),
+    },
+)
+def download_all(service: TheService, caller: Reader, request: Request, job_id: str) -> Response:
+    """Every listed file in one zip, in a folder of the job's id."""
+    job = see_job(service, caller, job_id)
+    folder = service.storage().job(job.id)
+    found = list_artifacts(folder, service.digests)
+    headers = {
+        "ETag": zip_etag(found),
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": f'attachment; filename="saephase-{job.id}.zip"',
+    }
+    if has_current(request, headers["ETag"]):
+        return not_modified(headers)
+    parts = zip_artifacts(folder, found, service.digests, job.id)
+    return StreamingResponse(parts, headers=headers, media_type="application/zip")
+
+
+@router.get(
+    "/conditions",
+    response_model=ConditionList,
+    summary="The diagram's rows so far",
+    responses={
+        200: {"content": {CSV: {"schema": {"type": "string"}}, ARROW: BINARY, PARQUET: BINARY}},
+        **NOT_MODIFIED,
+        **document_problems(*ALWAYS, 404, 406),
+    },
+)
+async def conditions(service: TheService, caller: Reader, request: Request, job_id: str) -> Response:
+    """One row per condition that has a finished trial: JSON, CSV, Arrow or Parquet by Accept."""
+    media_type = choose(request.headers.get("accept"), TABLE_TYPES)
+    if media_type is None:
+        raise _not_acceptable(TABLE_TYPES)
+
+    def work() -> Response:
+        job = see_job(service, caller, job_id)
+        key, parquet = _conditions(service, job)
+        headers = _headers(key, media_type)
+        if has_current(request, headers["ETag"]):
+            return not_modified(headers)
+        if media_type == JSON:
+            return JSONResponse({"items": table_items(parquet), "next_cursor": None}, headers=headers)
+        return Response(write_table(parquet, media_type), headers=headers, media_type=media_type)
+
+    return await anyio.to_thread.run_sync(work, limiter=service.heavy)
+
+
+@router.get(
+    "/diagram",
+    summary="The diagram so far",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The picture of the rows finished so far.",
+            "content": {kind: {"schema": {"type": "object"}} if "json" in kind else BINARY for kind in PICTURES},
+        },
+        **NOT_MODIFIED,
+        **document_problems(*ALWAYS, 404, 406, 500),
+    },
+)
+async def diagram(service: TheService, caller: Reader, request: Request, job_id: str) -> Response:
+    """The Vega-Lite source; PNG, SVG or PDF by Accept. Drawing takes seconds; the same rows are drawn once."""
+    media_type = choose(request.headers.get("accept"), tuple(PICTURES))
+    if media_type is None:
+        raise _not_acceptable(tuple(PICTURES))
+
+    def work() -> Response:
+        job = see_job(service, caller, job_id)
+        folder = service.storage().job(job.id)
+        if job.status == "succeeded" and folder.exists(PICTURES[media_type]):
+            key = row_files_key(folder, job.id, True)
+            content = folder.read(PICTURES[media_type])
+        else:
+            key, parquet = _conditions(service, job)
+            headers = _headers(key, media_type)
+            if has_current(request, headers["ETag"]):
+                return not_modified(headers)
+            try:
+                files = service.diagrams.get(key, lambda: service.drawer.draw(job.spec, parquet))
+            except DrawingFailed as error:
+                raise RuntimeError(f"the diagram of job {job.id} cannot be drawn: {error}") from None
+            content = files[PICTURES[media_type]]
+        headers = _headers(key, media_type)
+        if has_current(request, headers["ETag"]):
+            return not_modified(headers)
+        return Response(content, headers={**headers, "Content-Security-Policy": SANDBOX}, media_type=media_type)
+
+    return await anyio.to_thread.run_sync(work, limiter=service.heavy)
+
+
+def _conditions(service: Service, job: Job) -> tuple[str, bytes]:
+    """The key of the rows that are there now, and the Parquet file of their conditions."""
+    folder = service.storage().job(job.id)
+    whole = job.status == "succeeded"
+    key = row_files_key(folder, job.id, whole)
+    made = service.conditions.get(key, lambda: conditions_so_far(parse_spec(json.loads(job.spec)), folder, whole))
+    return key, made[PARQUET]
+
+
+def _headers(key: str, media_type: str) -> dict[str, str]:
+    kind = media_type.rpartition("/")[2].replace("+", ".")
+    return {"ETag": f'"{key[:32]}-{kind}"', "Cache-Control": "private, no-cache", "Vary": "Accept"}
+
+
+def _not_acceptable(offered: tuple[str, ...]) -> Refusal:
+    return Refusal(406, f"None of the accepted types is offered; offered: {', '.join(offered)}.", "not-acceptable")

@@ -1,0 +1,357 @@
+"""Records to the JSON that clients see, and the bodies that they send."""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from service.events import Event
+from service.jobs import Status
+from service.records import Job
+
+JOB_ID = "^[0-9a-f]{16}$"
+PRINTABLE = r"^[\x20-\x7e]+$"
+
+EXAMPLE_SPEC: dict[str, Any] = {
+    "name": "quickstart",
+    "data": {"n_features": 40, "n_inputs": 10},
+    "grid": {"sparsity": [0.5, 0.8, 0.9, 0.95], "hidden_dim": [20, 40, 80], "activation": ["topk:1", "topk:2", "relu"]},
+}
+EXAMPLE_PROGRESS: dict[str, Any] = {
+    "trials_done": 96,
+    "trials_total": 288,
+    "trials_reused": 24,
+    "seconds": 12.5,
+    "eta_seconds": 25.0,
+}
+EXAMPLE_JOB: dict[str, Any] = {
+    "id": "9f86d081884c7d65",
+    "name": "quickstart",
+    "status": "running",
+    "priority": 0,
+    "owner": "ada",
+    "created_at": "2026-11-22T09:30:00.000Z",
+    "started_at": "2026-11-22T09:30:01.250Z",
+    "ended_at": None,
+    "progress": EXAMPLE_PROGRESS,
+    "spec": EXAMPLE_SPEC,
+    "error": None,
+    "links": {"self": "/v1/jobs/9f86d081884c7d65", "events": "/v1/jobs/9f86d081884c7d65/events"},
+}
+
+
+def _example(value: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [value]}, use_attribute_docstrings=True)
+
+
+class ProgressView(BaseModel):
+    """How far a job is."""
+
+    model_config = _example(EXAMPLE_PROGRESS)
+    trials_done: int
+    """Trials whose rows are written, reused ones too."""
+    trials_total: int
+    """Trials that the job asks for."""
+    trials_reused: int
+    """Of them, trials that were there before the run began."""
+    seconds: float
+    """Since training began."""
+    eta_seconds: float | None
+    """Until the last trial is done; null while unknown."""
+
+
+class JobView(BaseModel):
+    """A job."""
+
+    model_config = _example(EXAMPLE_JOB)
+    id: Annotated[str, Field(pattern=JOB_ID)]
+    """Sixteen hexadecimal digits."""
+    name: str
+    """The spec's label."""
+    status: Status
+    """Where it stands; the last three are ends."""
+    priority: int
+    """Higher runs first."""
+    owner: str
+    """Whose token submitted it; `local` without tokens."""
+    created_at: str
+    """ISO 8601 in UTC."""
+    started_at: str | None
+    """When a worker first took it."""
+    ended_at: str | None
+    """When it ended; null again once it is resumed."""
+    progress: ProgressView
+    spec: dict[str, Any]
+    """With every default filled in."""
+    error: str | None
+    """Why it failed, in a paragraph."""
+    links: dict[str, str]
+    """What else there is of this job."""
+
+
+class JobList(BaseModel):
+    """A page of jobs, newest first."""
+
+    model_config = _example({"items": [EXAMPLE_JOB], "next_cursor": "17"})
+    items: list[JobView]
+    next_cursor: str | None
+    """`cursor` of the next page; null on the last one."""
+
+
+class ArtifactView(BaseModel):
+    """A file of a job."""
+
+    name: str
+    bytes: int
+    sha256: str
+    """Of its content, in hexadecimal; its ETag, too."""
+    media_type: str
+
+
+class ArtifactList(BaseModel):
+    """The files that a job has by now."""
+
+    model_config = _example(
+        {
+            "items": [
+                {"name": "summary.json", "bytes": 1811, "sha256": "ab" * 32, "media_type": "application/json"},
+            ],
+            "next_cursor": None,
+        }
+    )
+    items: list[ArtifactView]
+    next_cursor: None
+    """Always null: all files are on one page."""
+
+
+class ConditionList(BaseModel):
+    """The conditions that have finished trials, in grid order."""
+
+    items: list[dict[str, Any]]
+    """The columns of conditions.parquet."""
+    next_cursor: None
+    """Always null."""
+
+
+class PlanView(BaseModel):
+    """What a job would cost; bytes and seconds are estimates."""
+
+    conditions: int
+    """Combinations of sparsity, hidden_dim, activation and exponent."""
+    trials: int
+    """Trainings that the job asks for: conditions x seeds x starts."""
+    trainings: int
+    """Of them, trainings to run."""
+    packs: int
+    """Pieces that are trained at a time and written whole."""
+    steps: int
+    """Optimiser steps of all trainings."""
+    multiply_adds: float
+    """Arithmetic of all trainings."""
+    pack_bytes: int
+    """Memory of a worker process with the largest pack."""
+    driver_bytes: int
+    """Memory of the processes that plan, feed Ray and gather."""
+    packs_at_a_time: int
+    """Packs that run beside each other on the cores asked about."""
+    seconds: float
+    """Wall time on these cores."""
+    cores: int
+    """Cores that the estimate is for."""
+
+    model_config = _example(
+        {
+            "conditions": 36,
+            "trials": 288,
+            "trainings": 288,
+            "packs": 16,
+            "steps": 432000,
+            "multiply_adds": 3.4e11,
+            "pack_bytes": 300000000,
+            "driver_bytes": 450000000,
+            "packs_at_a_time": 2,
+            "seconds": 18.5,
+            "cores": 2,
+        }
+    )
+
+
+class Strict(BaseModel):
+    """A body in which unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def _number(value: object) -> object:
+    """Numbers only: neither their names nor true and false."""
+    if isinstance(value, (str, bool)):
+        raise ValueError("must be a number")
+    return value
+
+
+Count = Annotated[int, Field(ge=0, le=10**9), BeforeValidator(_number)]
+Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False), BeforeValidator(_number)]
+Priority = Annotated[int, Field(ge=-1000, le=1000)]
+
+
+class Change(Strict):
+    """What can be changed of a job."""
+
+    priority: Annotated[int, Field(ge=-1000, le=1000, examples=[5]), BeforeValidator(_number)]
+    """Higher runs first."""
+
+
+class LeaseRequest(Strict):
+    """A worker that wants a job."""
+
+    worker: Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE, examples=["gpu-7:4211"])]
+    """A name for people to know it by."""
+
+
+class LeaseView(BaseModel):
+    """A job that is a worker's until `expires_at`, and longer with every heartbeat."""
+
+    lease_id: str
+    fence: int
+    """Rises with every lease of the job."""
+    job_id: str
+    spec: dict[str, Any]
+    folder: str
+    """Path or URI of the job's folder, which the worker writes."""
+    reuse: list[str]
+    """Folders of other jobs with trials of the same data, sae, training and recovery."""
+    expires_at: str
+    ttl_seconds: float
+
+    model_config = _example(
+        {
+            "lease_id": "0" * 32,
+            "fence": 1,
+            "job_id": "9f86d081884c7d65",
+            "spec": EXAMPLE_SPEC,
+            "folder": "s3://lab/saephase/jobs/9f86d081884c7d65",
+            "reuse": [],
+            "expires_at": "2026-11-22T09:30:31.250Z",
+            "ttl_seconds": 30.0,
+        }
+    )
+
+
+class Progress(Strict):
+    """How far the worker is; the fields of the job's progress."""
+
+    trials_done: Count
+    trials_total: Count
+    trials_reused: Count
+    seconds: Seconds
+    eta_seconds: Seconds | None = None
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_PROGRESS]})
+
+
+class Report(Strict):
+    """Something that happened to the worker's run."""
+
+    type: Annotated[str, Field(pattern="^(message|pack|warning)$", examples=["message"])]
+    data: dict[str, Any] = Field(examples=[{"text": "training on cpu, 2 packs at a time"}])
+    key: Annotated[str, Field(min_length=1, max_length=80, pattern=PRINTABLE)] | None = None
+    """Unique in the lease, so that a repeated heartbeat adds nothing."""
+
+
+class Heartbeat(Strict):
+    """A worker's sign of life."""
+
+    progress: Progress | None = None
+    events: Annotated[list[Report], Field(max_length=1000)] = []
+
+
+class HeartbeatView(BaseModel):
+    """What the service answers to a sign of life."""
+
+    model_config = _example({"expires_at": "2026-11-22T09:31:01.250Z", "cancel": False})
+    expires_at: str
+    cancel: bool
+    """Whether the worker is to stop and finish as cancelled."""
+
+
+class Finish(Strict):
+    """How a run ended."""
+
+    status: Annotated[str, Field(pattern="^(succeeded|failed|cancelled)$", examples=["succeeded"])]
+    error: Annotated[str, Field(max_length=20_000)] | None = None
+    progress: Progress | None = None
+
+
+class Health(BaseModel):
+    """Whether the process lives."""
+
+    model_config = _example({"status": "alive"})
+    status: str
+
+
+class Readiness(BaseModel):
+    """Whether the service can take requests, and what of it cannot."""
+
+    model_config = _example({"ready": True, "checks": {"database": "ok", "storage": "ok", "draining": "ok"}})
+    ready: bool
+    checks: dict[str, str]
+    """`ok`, or what is wrong."""
+
+
+def timestamp(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def view_job(job: Job) -> dict[str, Any]:
+    """A job as clients see it."""
+    return {
+        "id": job.id,
+        "name": job.name,
+        "status": job.status,
+        "priority": job.priority,
+        "owner": job.owner,
+        "created_at": timestamp(job.created_at),
+        "started_at": None if job.started_at is None else timestamp(job.started_at),
+        "ended_at": None if job.ended_at is None else timestamp(job.ended_at),
+        "progress": {
+            "trials_done": job.trials_done,
+            "trials_total": job.trials_total,
+            "trials_reused": job.trials_reused,
+            "seconds": job.seconds,
+            "eta_seconds": job.eta_seconds,
+        },
+        "spec": json.loads(job.spec),
+        "error": job.error,
+        "links": _links(job.id),
+    }
+
+
+def view_submission(job: Job) -> dict[str, Any]:
+    """A job as it was when it was submitted: what every repetition of the request is answered."""
+    return {
+        **view_job(job),
+        "status": "queued",
+        "started_at": None,
+        "ended_at": None,
+        "progress": {
+            "trials_done": 0,
+            "trials_total": job.trials_total,
+            "trials_reused": 0,
+            "seconds": 0.0,
+            "eta_seconds": None,
+        },
+        "error": None,
+    }
+
+
+def _links(job_id: str) -> dict[str, str]:
+    here = f"/v1/jobs/{job_id}"
+    parts = ("events", "conditions", "diagram", "artifacts", "cancel", "resume")
+    return {"self": here, **{part: f"{here}/{part}" for part in parts}, "zip": f"{here}/artifacts.zip"}
+
+
+def view_event(event: Event) -> str:
+    """An event's data as one line of JSON."""
+    return json.dumps({**event.data, "at": timestamp(event.at)})

@@ -1,0 +1,179 @@
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from phase_diagrams.caption import caption, label
+from phase_diagrams.conditions import condition_table
+from phase_diagrams.figure import ALL_DIVERGED, NOT_FINISHED, Diagram, diagram
+from phase_diagrams.layout import density_of
+from phase_diagrams.panel import boundary_table, trace_boundaries
+from phase_diagrams.spec import JobSpec, parse_spec
+from phase_diagrams.tables import BOUNDARY, CONDITIONS
+from tests.phase_diagrams.synthetic_trials import small_spec, synthetic_trials
+
+
+def _bare(spec: JobSpec, conditions: pa.Table) -> Diagram:
+    return diagram(spec, conditions, BOUNDARY.empty_table())
+
+
+def _whole(spec: JobSpec, **how: float) -> Diagram:
+    conditions = condition_table(spec, synthetic_trials(spec, **how))  # type: ignore[arg-type]
+    return diagram(spec, conditions, boundary_table(trace_boundaries(spec, conditions)))
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Diagram:
+    return _whole(small_spec(activation=["topk:2", "relu"], sparsity=[0.5, 0.8, 0.9, 0.95]))
+
+
+def _curve_rows(x_axis: str, y_axis: str, points: list[tuple[float, float, float, float, int]]) -> pa.Table:
+    panel = {"activation": "topk", "k": 2, "l1": None, "exponent": 0.0, "boundary": "random-start"}
+    names = ("x", "y", "y_low", "y_high", "branch")
+    rows = [{**panel, "x_axis": x_axis, "y_axis": y_axis, **dict(zip(names, p, strict=True))} for p in points]
+    return pa.Table.from_pylist(rows, schema=BOUNDARY)
+
+
+def test_every_condition_of_the_grid_is_one_cell_or_one_missing_cell() -> None:
+    spec = small_spec(exponent=[0, 1])
+    conditions = condition_table(spec, synthetic_trials(spec, missing=0.8))
+    picture = _bare(spec, conditions)
+    cells, missing = picture.layer("cell"), picture.layer("missing")
+    places = [(row["panel"], row["S"], row["n_m"]) for row in cells + missing]
+    assert len(places) == len(set(places)) == spec.n_conditions
+    assert len(cells) == len(conditions["p_identified"].drop_null())
+    assert bool(picture.hatch) == bool(missing)
+
+
+def test_a_cell_shows_the_numbers_of_its_condition(drawn: Diagram) -> None:
+    spec = small_spec(activation=["topk:2", "relu"], sparsity=[0.5, 0.8, 0.9, 0.95])
+    conditions = condition_table(spec, synthetic_trials(spec))
+    by_place = {(r["activation"], r["sparsity"], r["hidden_dim"]): r for r in conditions.to_pylist()}
+    for cell in drawn.layer("cell"):
+        row = by_place[str(cell["activation"]).partition(":")[0], cell["S"], cell["n_m"]]
+        assert cell["p"] == pytest.approx(row["p_identified"])
+        assert (cell["phase"], cell["certain"]) == (row["phase"], row["phase_certain"])
+        assert cell["seeds"] == f"{row['n_identified']} of {row['n_seeds']}"
+        assert f"[{row['p_low']:.2f}, {row['p_high']:.2f}]" in str(cell["P"])
+        assert f"chance {row['mcc_chance']:.3f}" in str(cell["mcc"])
+
+
+def test_cells_tile_the_panel_without_gaps(drawn: Diagram) -> None:
+    layout = drawn.layout
+    for panel in map(str, layout.panels):
+        cells = [cell for cell in drawn.layer("cell") if cell["panel"] == panel]
+        assert len({(cell["x"], cell["y"]) for cell in cells}) == len(cells)
+        for low, high, axis in (("x", "x2", layout.width), ("y", "y2", layout.density)):
+            edges = sorted({float(str(cell[end])) for cell in cells for end in (low, high)})
+            assert edges == pytest.approx(axis.edges, rel=1e-6)
+    for cell in drawn.layer("cell"):
+        assert float(str(cell["x"])) < float(str(cell["n_m"])) < float(str(cell["x2"]))
+        assert float(str(cell["y"])) < density_of(float(str(cell["S"]))) < float(str(cell["y2"]))
+
+
+def test_a_condition_that_only_diverged_is_not_drawn_as_a_low_value() -> None:
+    spec = small_spec(activation=["topk:1"])
+    picture = _bare(spec, condition_table(spec, synthetic_trials(spec, diverged=1.0)))
+    assert not picture.layer("cell")
+    assert {row["P"] for row in picture.layer("missing")} == {ALL_DIVERGED}
+    assert "have finished trials" not in picture.subtitle
+
+
+def test_nothing_finished_is_all_missing() -> None:
+    spec = small_spec()
+    picture = _bare(spec, CONDITIONS.empty_table())
+    assert {row["P"] for row in picture.layer("missing")} == {NOT_FINISHED}
+    assert not picture.layer("note")
+    assert "0 of 48 conditions have finished trials" in picture.subtitle
+
+
+def test_lines_of_the_theory_are_where_the_equations_say(drawn: Diagram) -> None:
+    assert {row["x"] for row in drawn.layer("n_line")} == {40}
+    assert [row["y"] for row in drawn.layer("k_line")] == [2 / 40]
+    assert [str(row["panel"]) for row in drawn.layer("k_line")] == ["topk:2, α = 0"]
+    # The name of the line stands beside the panel, not above or below it.
+    for row in drawn.layer("k_line"):
+        assert 0 < drawn.layout.density.place(float(str(row["label"]))) < drawn.layout.density.pixels
+
+
+def test_lines_of_the_theory_out_of_range_are_left_out() -> None:
+    picture = _whole(small_spec(activation=["topk:1", "batchtopk:2"], sparsity=[0.5, 0.6], hidden_dim=[80, 160]))
+    assert not picture.layer("n_line")
+    assert not picture.layer("k_line")
+
+
+def test_panels_say_which_boundaries_are_not_in_range(drawn: Diagram) -> None:
+    notes = {row["panel"]: row["text"] for row in drawn.layer("note")}
+    assert notes == {"relu, α = 0": "no boundary in range", "topk:2, α = 0": "\u00a0"}
+    spec = small_spec(activation=["topk:2"])
+    conditions = condition_table(spec, synthetic_trials(spec))
+    table = boundary_table(trace_boundaries(spec, conditions))
+    random = diagram(spec, conditions, table.filter(pc.equal(table["boundary"], "random-start")))
+    assert [row["text"] for row in random.layer("note")] == ["truth start: no boundary"]
+
+
+def test_curves_are_drawn_in_densities_and_break_where_a_place_is_left_out() -> None:
+    spec = small_spec(activation=["topk:2"])
+    points = [(20.0, 0.9, 0.8, 0.95, 0), (30.0, 0.8, 0.5, 0.9, 0), (40.0, 0.6, 0.5, 0.7, 1), (60.0, 0.7, 0.6, 0.8, 0)]
+    picture = diagram(spec, CONDITIONS.empty_table(), _curve_rows("hidden_dim", "sparsity", points))
+    rows = picture.layer("curve")
+    first = rows[0]
+    assert (first["x"], first["y"], first["low"], first["high"]) == (20, 0.1, 0.2, 0.05)
+    assert [row["path"] for row in rows] == [f"random hidden_dim {piece}" for piece in ("0.0", "0.0", "0.1", "1.0")]
+    assert not any(row["sideways"] for row in rows)
+
+
+def test_a_boundary_with_one_place_crosses_the_whole_cell() -> None:
+    tall = small_spec(activation=["topk:2"], hidden_dim=[80])
+    picture = diagram(
+        tall, CONDITIONS.empty_table(), _curve_rows("hidden_dim", "sparsity", [(80.0, 0.9, 0.8, 0.95, 0)])
+    )
+    assert [row["x"] for row in picture.layer("curve")] == pytest.approx(picture.layout.width.domain, rel=1e-6)
+    flat = small_spec(activation=["topk:2"], sparsity=[0.9])
+    picture = diagram(
+        flat, CONDITIONS.empty_table(), _curve_rows("sparsity", "hidden_dim", [(0.9, 50.0, 40.0, 70.0, 0)])
+    )
+    assert all(row["sideways"] for row in picture.layer("curve"))
+    assert [row["y"] for row in picture.layer("curve")] == pytest.approx(picture.layout.density.domain, rel=1e-6)
+    assert {(row["x"], row["low"], row["high"]) for row in picture.layer("curve")} == {(50, 40, 70)}
+
+
+def test_tiny_cells_share_glyphs_and_the_caption_says_so() -> None:
+    spec = small_spec(
+        activation=["topk:1", "topk:2"],
+        hidden_dim=list(range(11, 111)),
+        sparsity={"start": 0.5, "stop": 0.99, "num": 30, "spacing": "log_density"},
+        seeds=1,
+    )
+    picture = _bare(spec, condition_table(spec, synthetic_trials(spec)))
+    stride = picture.layout.stride
+    assert stride > 1
+    shown = sum(bool(cell["glyph"]) for cell in picture.layer("cell"))
+    assert shown == 2 * len(range((stride - 1) // 2, 100, stride)) * len(range((stride - 1) // 2, 30, stride))
+    assert f"one in {stride} rows" in picture.caption
+
+
+def test_the_caption_states_everything_a_reader_needs() -> None:
+    spec = parse_spec(
+        {
+            "name": "a line\nbreak\u2028and\x00 more",
+            "data": {
+                "n_features": 7,
+                "n_inputs": 3,
+                "superposition": {"kind": "polygon", "mono": 0, "digon": 1, "pentagon": 1},
+                "code": {"kind": "exact", "magnitude": "half_normal", "firing": {"kind": "zipf", "exponent": 0.5}},
+                "noise": 0.25,
+            },
+            "grid": {"sparsity": [0.5], "hidden_dim": [7], "activation": ["relu"], "seeds": 3},
+            "sae": {"tied": False},
+            "training": {"steps": 1234, "batch_size": 99, "learning_rate": 0.01, "schedule": "cosine"},
+            "recovery": {"cosine": 0.8, "fraction": 0.75},
+        }
+    )
+    text = caption(spec)
+    for part in (
+        "n = 7", "n_p = 3", "polygon (0 mono, 1 digons, 1 pentagons)", "exact", "half_normal", "zipf (exponent 0.5)",
+        "noise 0.25", "untied, with biases", "1,234 steps × 99 samples", "0.01 (cosine)", "75\u00a0%", "≥ 0.8",
+        "3 seeds", "95\u00a0%", "saephase",
+    ):  # fmt: skip
+        assert part in text
+    assert label(spec) == "a line break and more"

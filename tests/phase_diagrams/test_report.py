@@ -1,0 +1,102 @@
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from phase_diagrams.folder import Folder, open_folder, table_bytes
+from phase_diagrams.report import ARTIFACTS, MANIFEST, write_manifest, write_report
+from phase_diagrams.spec import read_spec
+from phase_diagrams.superposition import random_unit
+from phase_diagrams.tables import BOUNDARY, CONDITIONS, TRIALS
+from tests.phase_diagrams.synthetic_trials import small_spec, synthetic_trials
+
+SPEC = small_spec("a report", activation=["topk:2"], sparsity=[0.5, 0.8, 0.9, 0.95])
+DICTIONARY = random_unit(40, 10, 0)
+
+
+def _report(folder: Folder, missing: float = 0.2) -> None:
+    trials = synthetic_trials(SPEC, missing=missing)
+    folder.write("trials.parquet", table_bytes(trials))
+    folder.write("packs/pack-0.parquet", b"a pack")
+    folder.write("notes.txt", b"the user's own")
+    write_report(folder, SPEC, DICTIONARY, trials, device="2 cores", wall_seconds=1.23456, train_seconds=7)
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report")
+    _report(open_folder(str(path)))
+    return path
+
+
+def test_the_folder_holds_what_the_contract_lists(reported: Path) -> None:
+    assert set(ARTIFACTS) | {MANIFEST, "notes.txt"} == {file.name for file in reported.iterdir() if file.is_file()}
+    assert read_spec((reported / "spec.json").read_text()) == SPEC
+    assert pq.read_schema(reported / "conditions.parquet").equals(CONDITIONS, check_metadata=True)
+    assert pq.read_schema(reported / "boundary.parquet").equals(BOUNDARY, check_metadata=True)
+    assert pq.read_table(reported / "boundary.parquet").num_rows
+    assert json.loads((reported / "summary.json").read_text())["name"] == "a report"
+
+
+def test_the_manifest_lists_every_artifact_but_itself_as_it_lies_there(reported: Path) -> None:
+    manifest = json.loads((reported / MANIFEST).read_text())
+    assert [entry["name"] for entry in manifest["files"]] == list(ARTIFACTS)
+    for entry in manifest["files"]:
+        content = (reported / entry["name"]).read_bytes()
+        assert entry["bytes"] == len(content)
+        assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+        assert entry["media_type"] == ARTIFACTS[entry["name"]]
+    assert (manifest["device"], manifest["wall_seconds"], manifest["train_seconds"]) == ("2 cores", 1.235, 7)
+    assert {"saephase", "python", "numpy", "altair", "vl-convert-python"} <= manifest["versions"].keys()
+
+
+def test_reporting_twice_changes_no_byte_and_writes_the_manifest_last(
+    reported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {file.name: file.read_bytes() for file in reported.iterdir() if file.is_file()}
+    written = []
+    write = Folder.write
+
+    def recorded(folder: Folder, name: str, content: bytes) -> None:
+        written.append(name)
+        write(folder, name, content)
+
+    monkeypatch.setattr(Folder, "write", recorded)
+    _report(open_folder(str(reported)))
+    after = {file.name: file.read_bytes() for file in reported.iterdir() if file.is_file()}
+    assert [name for name in before if before[name] != after.get(name)] == []
+    assert written[-1] == MANIFEST
+    assert written.count(MANIFEST) == 1
+
+
+def test_a_job_without_any_finished_trial_gets_its_report_too(tmp_path: Path) -> None:
+    folder = open_folder(str(tmp_path))
+    summary = write_report(
+        folder, SPEC, DICTIONARY, TRIALS.empty_table(), device="none", wall_seconds=0, train_seconds=0
+    )
+    assert summary.trials_finished == 0
+    listed = [entry["name"] for entry in json.loads(folder.read(MANIFEST))["files"]]
+    assert listed == [name for name in ARTIFACTS if name != "trials.parquet"]
+
+
+def test_the_manifest_follows_what_lies_there(tmp_path: Path) -> None:
+    folder = open_folder(str(tmp_path))
+    folder.write("spec.json", b"{}")
+    write_manifest(folder, device="none", wall_seconds=0, train_seconds=0)
+    (entry,) = json.loads(folder.read(MANIFEST))["files"]
+    assert entry == {
+        "name": "spec.json",
+        "bytes": 2,
+        "sha256": hashlib.sha256(b"{}").hexdigest(),
+        "media_type": "application/json",
+    }
+
+
+def test_importing_the_report_loads_no_drawing_library() -> None:
+    code = "import sys, phase_diagrams.report; print({'altair', 'vl_convert', 'torch', 'ray'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
