@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -42,8 +43,12 @@ LOG, SECONDS = "SOAK_LOG", "SOAK_SECONDS"
 """Environment of the training function: where it tells which trials it begins, and how long it sleeps for each."""
 KINDS = ("api", "worker", "child", "driver", "ray worker", "raylet")
 LEASE_SECONDS = 5.0
-LONGEST_GAP = 6.0
-"""Seconds between kills are uniform up to this; heuristic: from the middle of a restart to well into training."""
+LONGEST_GAP = 4.0
+"""Seconds between kills are uniform up to this, once something has finished since the last one."""
+HASTE = 0.25
+"""Share of kills that do not wait for that, and so hit a restart."""
+LONGEST_WAIT = 60.0
+"""Seconds that a kill waits for something to finish."""
 
 
 def train_logged(spec: JobSpec, dictionary: npt.NDArray[np.float32], pack: Pack, device: str) -> pa.Table:
@@ -98,9 +103,20 @@ class Program:
     log: Path
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
+    stopping: threading.Event = field(default_factory=threading.Event)
+    keeper: threading.Thread | None = None
 
-    def keep(self) -> None:
-        """Start it if it does not run."""
+    def start(self) -> None:
+        """Keep it running, in a thread: nothing else may wait for a service that is not there."""
+        self._keep()
+        self.keeper = threading.Thread(target=self._watch, daemon=True)
+        self.keeper.start()
+
+    def _watch(self) -> None:
+        while not self.stopping.wait(0.3):
+            self._keep()
+
+    def _keep(self) -> None:
         if self.process is None or self.process.poll() is not None:
             with self.log.open("ab") as log:
                 self.process = subprocess.Popen(
@@ -114,6 +130,9 @@ class Program:
         return self.process.pid
 
     def end(self) -> None:
+        self.stopping.set()
+        if self.keeper is not None:
+            self.keeper.join()
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             self.process.wait(30)
@@ -147,6 +166,8 @@ class Soak:
     def run(self) -> None:
         """Kill until there are enough kills, then let every job end."""
         while len(self.snapshots) < self.kills:
+            if self.rng.random() > HASTE:
+                self._until_more_is_finished()
             self._tick(self.rng.uniform(0.0, LONGEST_GAP))
             kind = self.rng.choice(KINDS)
             pid = self._find(kind)
@@ -165,12 +186,15 @@ class Soak:
         while self.running and time.monotonic() < ends:
             self._tick(1.0)
 
+    def _until_more_is_finished(self) -> None:
+        before, ends = self.finished(), time.monotonic() + LONGEST_WAIT
+        while self.finished() <= before and time.monotonic() < ends:
+            self._tick(0.2)
+
     def _tick(self, seconds: float) -> None:
-        """Keep the programs running and two jobs under way for a while."""
+        """Keep two jobs under way for a while."""
         ends = time.monotonic() + seconds
         while True:
-            self.api.keep()
-            self.worker.keep()
             self._look_after_jobs()
             left = ends - time.monotonic()
             if left <= 0:
@@ -326,6 +350,8 @@ def main(arguments: list[str] | None = None, told: Callable[[str], None] = print
         with Client(f"http://127.0.0.1:{port}", patience=60) as client:
             soak = Soak(place, random.Random(options.seed), options.kills, client, api, worker)
             try:
+                api.start()
+                worker.start()
                 soak.run()
             finally:
                 worker.end()

@@ -11,6 +11,7 @@ import yaml
 from pydantic import (
     BeforeValidator,
     Field,
+    StrictBool,
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
@@ -233,7 +234,7 @@ class Grid(Strict):
 class Sae(Strict):
     """The autoencoder's architecture."""
 
-    tied: bool = True
+    tied: StrictBool = True
     """True: one matrix, no bias (the paper). False: untied, with biases and a unit-norm decoder."""
 
 
@@ -264,11 +265,11 @@ class Resources(Strict):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto takes GPUs where the cluster has them."""
-    gpus_per_trial: Real = Field(0.25, gt=0, le=8)
+    gpus_per_trial: Real = Field(0.25, ge=0.001, le=8)
     """GPUs (or a fraction of one) that a pack reserves when it runs on GPUs."""
-    cpus_per_trial: Real = Field(1, gt=0, le=1024)
+    cpus_per_trial: Real = Field(1, ge=0.01, le=1024)
     """CPUs that a pack reserves."""
-    max_concurrent: Whole | None = Field(None, ge=1, le=100_000)
+    max_concurrent: Annotated[int, Field(ge=1, le=100_000), BeforeValidator(refuse_bool)] | None = None
     """Largest number of packs at a time; null leaves it to the resources."""
 
 

@@ -6,7 +6,6 @@ import sys
 from dataclasses import fields
 from typing import Any
 
-import httpx
 from rich.console import Console
 from rich.table import Table
 
@@ -23,8 +22,8 @@ def run_job_command(options: argparse.Namespace) -> int:
     """Run the command; returns the exit code. Raises ServiceError and UnreachableError."""
     try:
         client = Client(options.url, options.token, patience=PATIENCE)
-    except (httpx.InvalidURL, ValueError) as error:
-        raise UsageError(f"--url {options.url}: {error}") from None
+    except ValueError as error:
+        raise UsageError(f"--url: {error}") from None
     with client:
         return COMMANDS[options.command](client, options)
 

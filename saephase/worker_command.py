@@ -8,10 +8,9 @@ import socket
 import sys
 import threading
 
-import httpx
-
 from saephase.service_arguments import REFUSED
 from saephase.spec_argument import UsageError
+from service.connection import open_http
 from service.logs import log_json
 from workers.job import RUN_PACK
 from workers.lease_service import LeaseService, ServiceRefusedError
@@ -26,14 +25,13 @@ def work(options: argparse.Namespace) -> int:
     """Take and run jobs until SIGINT or SIGTERM; returns the exit code."""
     log_json()
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every request
-    headers = {"Authorization": f"Bearer {options.token}"} if options.token else {}
     name = options.name or f"{socket.gethostname()}:{os.getpid()}"
     if not 1 <= len(name) <= 200 or not (name.isascii() and name.isprintable()):
         raise UsageError(f"--name {name!r}: must be 1 to 200 printable ASCII characters")
     try:
-        http = httpx.Client(base_url=options.url, headers=headers)
-    except (httpx.InvalidURL, ValueError) as error:
-        raise UsageError(f"--url {options.url}: {error}") from None
+        http = open_http(options.url, options.token)
+    except ValueError as error:
+        raise UsageError(f"--url: {error}") from None
     with http:
         worker = Worker(LeaseService(http), name, options.address, TRAIN)
         for number in SIGNALS:

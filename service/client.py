@@ -19,7 +19,7 @@ from typing import Any, Self
 import httpx
 
 from phase_diagrams.spec import JobSpec
-from service.connection import CONNECT_SECONDS, Connection, is_passing
+from service.connection import CONNECT_SECONDS, Connection, is_passing, open_http
 from service.connection import ServiceError as ServiceError
 from service.connection import UnreachableError as UnreachableError
 from service.event_stream import StreamEvent, read_stream
@@ -55,7 +55,7 @@ class Client:
         timeout: float = 60.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """Connect to nothing yet.
+        """Connect to nothing yet; raises ValueError for a URL of no service.
 
         Args:
             url: of the service, with the path below which a proxy shows it.
@@ -64,10 +64,9 @@ class Client:
             timeout: seconds for one answer.
             transport: of httpx, for programs that need their own.
         """
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        http = httpx.Client(
-            base_url=url,
-            headers=headers,
+        http = open_http(
+            url,
+            token,
             timeout=httpx.Timeout(timeout, connect=CONNECT_SECONDS),
             transport=transport,
             follow_redirects=False,  # a redirect would carry the job elsewhere

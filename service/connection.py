@@ -104,6 +104,18 @@ class Attempt:
         time.sleep(seconds)
 
 
+def open_http(url: str, token: str | None, **options: Any) -> httpx.Client:
+    """An HTTP client of a service; connects to nothing yet. Raises ValueError for a URL of no service."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"{url} is not a URL: {error}") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ValueError(f"{url} is not the URL of a service, such as http://127.0.0.1:8000")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.Client(base_url=parsed, headers=headers, **options)
+
+
 def refusal(response: httpx.Response) -> ServiceError:
     """A refused request's answer as an exception; one that is no problem document is told by its status."""
     try:

@@ -180,7 +180,7 @@ def open_database(location: str, timeout: float) -> Database:
 def _sqlite(url: URL, timeout: float) -> sa.Engine:
     Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(
-        url, connect_args={"timeout": timeout}, pool_size=20, max_overflow=60, pool_timeout=timeout
+        url, connect_args={"timeout": timeout}, pool_size=70, max_overflow=10, pool_timeout=timeout
     )
 
     @sa.event.listens_for(engine, "connect")

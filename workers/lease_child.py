@@ -14,7 +14,6 @@ from workers.lease_run import Order
 from workers.process_session import end_session
 from workers.ray_process import _search_path
 
-
 MODULE = "workers.lease_run"
 """What the process runs."""
 

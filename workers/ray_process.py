@@ -43,7 +43,8 @@ class RayProcess:
         """What it tells, until it ends."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            yield json.loads(line)
+            if line.endswith(b"\n"):  # else it was killed in the middle of a word
+                yield json.loads(line)
 
     def last_words(self) -> str:
         """How it ended, and the end of its log."""

@@ -145,14 +145,15 @@ def test_refusals_and_wrong_use_have_their_exit_codes(
     assert run_here(capsys, "submit", str(tmp_path / "bad.yaml"), *url)[0] == 2
     code, _, said = run_here(capsys, "submit", spec, "--url", "nonsense")
     assert code == 2
-    assert "--url nonsense" in said
+    assert "nonsense is not the URL of a service" in said
     began = time.monotonic()
     code, _, said = run_here(capsys, "status", "--url", f"http://127.0.0.1:{free_port()}")
     assert code == 4
     assert "cannot be reached" in said
     assert time.monotonic() - began < 8
-    code, _, said = run_here(capsys, "worker", "--url", idle.url + "/nothing")
+    code, _, said = start_command("worker", "--url", idle.url + "/nothing").end()
     assert code == 4
+    assert "the service refused: There is nothing at /nothing/v1/leases. (HTTP 404)" in said
 
 
 def test_a_port_that_is_taken_and_an_open_address_are_refused(idle: Service, tmp_path: Path) -> None:

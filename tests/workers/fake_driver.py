@@ -1,4 +1,4 @@
-"""`workers.ray_driver` without Ray: the same words, the same watch, and packs trained one after another in this process."""
+"""`workers.ray_driver` without Ray: the same words and watch, and packs trained one after another in this process."""
 
 import json
 import os

@@ -40,17 +40,6 @@ def test_it_ends_by_itself_at_its_deadline_with_all_that_it_started(tmp_path: Pa
     for name, value in environment(**{CONTROL: str(control.folder)}).items():
         monkeypatch.setenv(name, value)
     heard = Heard()
-    with start_child(an_order(tmp_path, 60), heard.append) as child:
-        wait_for(lambda: control.lines("begin"), what="for a pack")
-        started = {child.pid: "", **descendants(child.pid)}
-        child.extend(time.monotonic() + 0.5)  # an earlier deadline than the first: it changes nothing
-        time.sleep(0.7)
-        assert "died" not in heard.kinds()
-    # Leaving the context ends it, as a worker does that is told to stop or has lost its lease.
-    wait_for(lambda: not alive(started), 3, f"for the end of {alive(started)}")
-    assert heard[-1]["text"] == "the process that ran it was killed (SIGKILL)"
-
-    heard = Heard()
     order = an_order(tmp_path, 7)
     with start_child(order, heard.append) as child:
         wait_for(lambda: time.monotonic() > order.deadline - 0.3)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ class Lab:
     service: Service
     control: Control
     client: Client
+    module: str
+    """Of the worker: with Ray or without."""
     workers: list[Running] = field(default_factory=list)
     before: frozenset[str] = frozenset()
     begun: int = 0
@@ -46,7 +49,7 @@ class Lab:
             self.service.url,
             "--name",
             name,
-            module="tests.workers.fake_worker",
+            module=self.module,
             **{CONTROL: str(self.control.folder)},
         )
         self.workers.append(worker)
@@ -73,14 +76,14 @@ class Lab:
         return [event.data for event in self.client.events(job_id) if event.type == kind]
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
+@pytest.fixture(params=["light", pytest.param("fake", marks=pytest.mark.long)])
+def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
     settings = Settings(
         database=f"sqlite:///{tmp_path / 'jobs.sqlite3'}", storage=str(tmp_path), lease_seconds=LEASE, poll_seconds=0.1
     )
     control = Control(tmp_path / "control")
     with running(settings) as service, Client(service.url) as client:
-        lab = Lab(service, control, client)
+        lab = Lab(service, control, client, f"tests.workers.{request.param}_worker")
         try:
             yield lab
         finally:
@@ -98,7 +101,7 @@ def one(worker: Running, part: str) -> int:
 
 
 def test_a_job_outlives_its_workers(lab: Lab) -> None:
-    lab.control.set(seconds=0.3)
+    lab.control.set(seconds=0.1 if "light" in lab.module else 0.3)
     spec = parse_spec(SPEC)
     job_id = lab.client.submit(spec)["id"]
 
@@ -118,7 +121,7 @@ def test_a_job_outlives_its_workers(lab: Lab) -> None:
     second = lab.start_worker("second")
     lab.until_more_is_finished(job_id)
     started = second.started()
-    child = one(second, "workers.lease_run")
+    child = one(second, "lease_run")
     os.kill(child, signal.SIGKILL)
     wait_for(lambda: not alive(started), 5, f"for the end of {alive(started)}")
     lab.check(job_id)
@@ -137,7 +140,7 @@ def test_a_job_outlives_its_workers(lab: Lab) -> None:
         os.kill(pid, signal.SIGSTOP)
     lab.check(job_id)
     fourth = lab.start_worker("fourth")
-    assert lab.client.wait(job_id, timeout=60)["status"] == "succeeded"
+    assert lab.client.wait(job_id, timeout=200)["status"] == "succeeded"
     lab.check(job_id)
     artifacts, events = lab.client.artifacts(job_id), lab.events(job_id, "status")
     for pid in reversed(stopped):
@@ -168,30 +171,30 @@ def test_a_job_outlives_its_workers(lab: Lab) -> None:
 
 
 def test_cancelling_keeps_what_is_finished_and_later_jobs_use_it(lab: Lab) -> None:
-    lab.control.set(seconds=0.3)
+    lab.control.set(seconds=0.1 if "light" in lab.module else 0.3)
     spec = parse_spec(SPEC)
     worker = lab.start_worker("only")
     job_id = lab.client.submit(spec)["id"]
     lab.until_more_is_finished(job_id)
-    trainings = {pid: line for pid, line in worker.started().items() if "ray" in line}
+    trainings = {pid: line for pid, line in worker.started().items() if "driver" in line or "ray::" in line}
     began = time.monotonic()
     assert lab.client.cancel(job_id)["status"] == "running"
     assert time.monotonic() - began < 1
     wait_for(lambda: not alive(trainings), 10, "for the trainings to stop")
     assert time.monotonic() - began < 10
-    job = lab.client.wait(job_id, timeout=20)
+    job = lab.client.wait(job_id, timeout=60)
     assert job["status"] == "cancelled"
     assert job["error"] is None
     lab.check(job_id)
     names = {item["name"] for item in lab.client.artifacts(job_id)}
-    assert {"trials.parquet", "phase_diagram.png", "manifest.json"} <= names
+    assert {"trials.parquet", "manifest.json"} <= names
     kept = len(lab.before)
 
     # A larger job of the same kind goes on from it, in a folder of its own.
     lab.control.set()
     larger = parse_spec({**SPEC, "grid": {**GRID, "hidden_dim": [8, 16, 24]}})
     other = lab.client.submit(larger)["id"]
-    assert lab.client.wait(other, timeout=60)["status"] == "succeeded"
+    assert lab.client.wait(other, timeout=200)["status"] == "succeeded"
     assert lab.client.get(other)["progress"]["trials_reused"] == kept
     texts = [event["text"] for event in lab.events(other, "message")]
     assert f"reused {kept}, to run {larger.n_trials - kept}" in texts
@@ -201,7 +204,7 @@ def test_cancelling_keeps_what_is_finished_and_later_jobs_use_it(lab: Lab) -> No
 
     # And the first one, resumed, finds all of its trials in the larger one's folder.
     lab.client.resume(job_id)
-    assert lab.client.wait(job_id, timeout=30)["status"] == "succeeded"
+    assert lab.client.wait(job_id, timeout=60)["status"] == "succeeded"
     assert len(lab.control.lines("begin")) == len({tuple(ids) for ids in lab.control.lines("begin")})
     assert same_results(read_trials(lab.folder(job_id), ids_in_order(spec)), undisturbed(spec))
     worker.send(signal.SIGINT)
@@ -214,12 +217,12 @@ def test_trials_that_always_fail_fail_the_job_and_the_rest_is_drawn(lab: Lab) ->
     lab.control.set(fail=[bad])
     worker = lab.start_worker("only")
     job_id = lab.client.submit(small)["id"]
-    job = lab.client.wait(job_id, timeout=60)
+    job = lab.client.wait(job_id, timeout=200)
     assert job["status"] == "failed"
     assert f"1 of {small.n_trials} trials could not be trained" in job["error"]
     assert f"cannot train {bad}" in job["error"]
     names = {item["name"] for item in lab.client.artifacts(job_id)}
-    assert {"error.txt", "phase_diagram.png"} <= names
+    assert {"error.txt", "manifest.json"} <= names
     worker.send(signal.SIGTERM)
     code, _, said = worker.end(timeout=10)
     assert code == 0
@@ -227,9 +230,14 @@ def test_trials_that_always_fail_fail_the_job_and_the_rest_is_drawn(lab: Lab) ->
 
 
 def test_a_worker_without_a_service_waits_and_stops_at_once() -> None:
-    worker = start_command("--url", "http://127.0.0.1:9", module="tests.workers.fake_worker")
-    time.sleep(3)
-    assert worker.process.poll() is None
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.settimeout(30)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        worker = start_command("--url", url, module="tests.workers.light_worker")
+        for _ in range(2):
+            listener.accept()[0].close()
     began = time.monotonic()
     worker.send(signal.SIGTERM)
     code, _, said = worker.end(timeout=10)
