@@ -365,9 +365,15 @@ def parse_spec(document: object, folder: Path | None = None) -> JobSpec:
 
 
 def read_spec(text: str, folder: Path | None = None) -> JobSpec:
-    """Read a YAML or JSON text; raises SpecError."""
+    """Read a YAML or JSON text and check it as `parse_spec` does; raises SpecError."""
+    return parse_spec(read_document(text), folder)
+
+
+def read_document(text: str) -> object:
+    """A YAML or JSON text, parsed but not checked; raises SpecError where it is neither, or repeats a key."""
     try:
-        return parse_spec(json.loads(text, object_pairs_hook=_unique_keys), folder)
+        document: object = json.loads(text, object_pairs_hook=_unique_keys)
+        return document
     except json.JSONDecodeError:
         pass  # then it is YAML, or nothing
     except RecursionError:
@@ -381,7 +387,7 @@ def read_spec(text: str, folder: Path | None = None) -> JobSpec:
         raise SpecError([("", f"not valid YAML or JSON{where}: {problem}")]) from None
     except (RecursionError, ValueError, OverflowError, AttributeError, TypeError) as error:
         raise SpecError([("", f"not valid YAML or JSON: {error}")]) from None
-    return parse_spec(document, folder)
+    return document
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """SPEC and --set on a command line to a `JobSpec`."""
 
 import errno
-import json
 import os
 import re
 import sys
@@ -10,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from phase_diagrams.spec import JobSpec, _UniqueKeyLoader, parse_spec, read_spec
+from phase_diagrams.spec import JobSpec, parse_spec, read_document, read_spec
 
 
 class UsageError(ValueError):
@@ -25,9 +24,9 @@ def load_spec(source: str, settings: list[str]) -> JobSpec:
     text, folder = _read(source)
     if not settings:
         return read_spec(text, folder)
-    document = _document(text)
+    document = read_document(text)
     if document is None:
-        return read_spec(text, folder)  # raises, and says what is wrong and where
+        document = {}  # an empty file has no keys yet
     for setting in settings:
         _apply(document, setting)
     return parse_spec(document, folder)
@@ -52,19 +51,6 @@ def _read(source: str) -> tuple[str, Path]:
         hint = "; give a YAML or JSON file, or - for standard input" if error.errno == errno.ENOENT else ""
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise UsageError(f"SPEC {source}: cannot be read: {reason}{hint}") from None
-
-
-def _document(text: str) -> Any:
-    """A YAML or JSON text, parsed; an empty one has no keys yet, and one that is neither is None."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        document = yaml.load(text, Loader=_UniqueKeyLoader)
-    except Exception:
-        return None
-    return {} if document is None else document
 
 
 def _decode(content: bytes) -> str:
