@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := phase_diagrams workers service saephase tests examples benchmarks docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check lint figures bench clean
+.PHONY: help demo test test-long soak check lint figures bench clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -28,6 +28,9 @@ test: $(VENV)/.dev  ## install and run the default test suite (minutes)
 
 test-long: $(VENV)/.dev  ## the tests that take longer
 	$(BIN)/python -m pytest -m long
+
+soak: $(VENV)/.dev  ## the service under load, fuzzing and kills
+	$(BIN)/python -m pytest -m soak
 
 lint: $(VENV)/.dev  ## ruff, mypy --strict and import-linter
 	$(BIN)/ruff check $(SOURCES)

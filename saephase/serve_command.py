@@ -17,7 +17,7 @@ from service.access import OpenToAll
 from service.logs import log_json
 from service.migrations import ForeignDatabase
 from service.server import serve
-from workers.ray_process import _search_path
+from workers.ray_process import search_path
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WORKER_SECONDS = 10.0
@@ -93,7 +93,7 @@ class _WorkerBeside:
         self._thread.start()
 
     def _keep(self, command: list[str]) -> None:
-        environment = {**os.environ, "SAEPHASE_TOKEN": self._secret, "PYTHONPATH": _search_path()}
+        environment = {**os.environ, "SAEPHASE_TOKEN": self._secret, "PYTHONPATH": search_path()}
         while not self._stopping.is_set():
             # Its standard input closes when this process ends, and then it ends too.
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)

@@ -15,7 +15,7 @@ from service.problem import problem_response
 logger = logging.getLogger("saephase.http")
 
 HEADERS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"), (b"x-frame-options", b"DENY"))
-QUIET = ("/healthz", "/readyz", "/metrics")
+QUIET = ("/healthz", "/readyz", "/metrics", "/v1/leases", "/v1/leases/{lease_id}/heartbeat")
 """Asked every few seconds by machines: not logged unless they fail."""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from workers.lease_run import Order
 from workers.process_session import end_session
-from workers.ray_process import _search_path
+from workers.ray_process import search_path
 
 MODULE = "workers.lease_run"
 """What the process runs."""
@@ -71,7 +71,7 @@ def start_child(order: Order, hear: Callable[[dict[str, Any]], None]) -> Iterato
         [sys.executable, "-P", "-m", MODULE],  # -P: the current folder may hold a folder "workers" too
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": _search_path()},
+        env={**os.environ, "PYTHONPATH": search_path()},
         start_new_session=True,  # a Ctrl-C at the terminal reaches the worker only
     )
     child = Child(process)

@@ -72,7 +72,7 @@ def start_driver(spec_text: str, location: str, address: str, train: str) -> Ite
             stdout=subprocess.PIPE,
             pass_fds=(lifeline,),
             cwd=scratch,  # Ray puts the current folder on the workers' path, and a user's may hold a folder "workers"
-            env={**os.environ, "PYTHONPATH": _search_path()},
+            env={**os.environ, "PYTHONPATH": search_path()},
             start_new_session=True,  # a Ctrl-C at the terminal reaches this process only
         )
     except BaseException:
@@ -92,7 +92,7 @@ def start_driver(spec_text: str, location: str, address: str, train: str) -> Ite
         _end(process, scratch)
 
 
-def _search_path() -> str:
+def search_path() -> str:
     """PYTHONPATH with which other processes find this package, from any folder."""
     given = [str(Path(entry).absolute()) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     return os.pathsep.join([str(Path(__file__).parents[1]), *given])

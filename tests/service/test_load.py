@@ -14,7 +14,7 @@ import pytest
 from tests.service.running import SPEC, FakeWorker, submit, until
 from tests.service.test_operations import serving
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.soak
 
 
 @pytest.fixture(scope="module")

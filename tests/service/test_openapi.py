@@ -97,7 +97,7 @@ def fuzz(url, token, examples, phases, seconds):
     ("examples", "phases", "seconds"),
     [
         pytest.param(2, "examples,fuzzing,stateful", 8, id="short"),
-        pytest.param(40, "examples,coverage,fuzzing,stateful", 300, id="whole", marks=pytest.mark.long),
+        pytest.param(40, "examples,coverage,fuzzing,stateful", 300, id="whole", marks=pytest.mark.soak),
     ],
 )
 def test_no_request_gets_an_answer_that_is_not_documented(database_url, tmp_path, examples, phases, seconds):

@@ -1,6 +1,6 @@
 """Writes database-<revision>.sqlite3 and what it holds; run once per revision, by a version that writes it.
 
-    python -m tests.service.assets.make_database
+python -m tests.service.assets.make_database
 """
 
 import json
