@@ -43,6 +43,10 @@ MAX_SWEEPS = 150
 # Largest move of a marginal's mean, in its sd, and of its variance, relative, at which sweeping stops.
 TOLERANCE = 2e-3
 
+# Share of the slope along the other axis down to which a crossing is kept; heuristic: slopes are taken by differences
+# that err by some 20 % where a boundary turns, and pieces that miss each other look like two boundaries.
+MEETING = 0.6
+
 # Heights per x at which the level set is looked for: steps of 1/128 of the axis, linear between in the probit of P.
 HEIGHTS = np.linspace(0.0, 1.0, 129)
 BAND = 0.95
@@ -201,12 +205,15 @@ def level_set(
 
 
 def _steeper(probits: Floats, places: Floats) -> npt.NDArray[np.bool_]:
-    """Where a plane (places, heights) of probits changes at least as fast along the heights as along the places."""
+    """Where a plane (places, heights) of probits changes about as fast along the heights as along the places.
+
+    Or faster. About: the two directions overlap a little, so that their pieces meet in a picture.
+    """
     if len(places) < 2:
         return np.ones(probits.shape, dtype=bool)
     along = np.abs(np.gradient(probits, places, axis=0))
     upward = np.abs(np.diff(probits, axis=1, append=probits[:, -1:])) / (HEIGHTS[1] - HEIGHTS[0])
-    return np.asarray(upward >= along)
+    return np.asarray(upward >= MEETING * along)
 
 
 class _Zero(NamedTuple):
@@ -391,7 +398,9 @@ def _eigenfunctions(u: Floats, length: float) -> tuple[Floats, Floats]:
     values, vectors = np.linalg.eigh(_kernel(NODES, NODES, length))
     kept = values > LEAST_VARIANCE * values.sum()
     values, vectors = values[kept][::-1], vectors[:, kept][:, ::-1]
-    return _kernel(u, NODES, length) @ vectors / np.sqrt(values), values / NODES.size
+    distinct, place = np.unique(u, return_inverse=True)  # a grid of places repeats each coordinate many times
+    along: Floats = _kernel(distinct, NODES, length) @ vectors / np.sqrt(values)
+    return along[place], values / NODES.size
 
 
 def _kernel(a: Floats, b: Floats, length: float) -> Floats:

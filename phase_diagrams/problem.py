@@ -40,7 +40,8 @@ def find_problems(error: ValidationError, model: type[BaseModel]) -> list[tuple[
             if message.startswith(("grid", "data")):
                 location = ""
         else:
-            message = f"{_short(item['input'])} is not allowed: {message[0].lower()}{message[1:]}"
+            words = _WORDS.get(kind, f"{message[0].lower()}{message[1:]}")
+            message = f"{_short(item['input'])} is not allowed: {words}"
         found.append((location, message))
     return found
 
@@ -73,6 +74,14 @@ def _tags(choice: object) -> tuple[str, ...]:
     return ()
 
 
+_WORDS = {
+    "tuple_type": "it must be a list, such as [a, b]",
+    "model_type": "it must be a mapping of keys to values",
+    "model_attributes_type": "it must be a mapping of keys to values",
+}
+"""What a user is told where pydantic speaks of Python's types."""
+
+
 def _short(value: object) -> str:
-    text = repr(value)
+    text = "null" if value is None else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from saephase.service_arguments import COMMANDS, add_service_commands
 from saephase.service_commands import explain_service_error, run_service_command
+from saephase.standard_error import unhurt_stderr
 
 DONE, USAGE, FAILED, INTERRUPTED = 0, 2, 3, 130
 """Exit codes: done; bad spec or usage; the job failed; stopped by Ctrl-C or SIGTERM. Those of the service's commands
@@ -22,6 +23,11 @@ ADDRESS = re.compile(r"local|auto|(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+):\d{1,5}")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code, and prints errors as one paragraph on standard error."""
+    with unhurt_stderr():
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code = _run(options)
@@ -87,7 +93,8 @@ class _Version(argparse.Action):
 
 
 def _address(text: str) -> str:
-    if not ADDRESS.fullmatch(text):
+    port = text.rpartition(":")[2]
+    if not ADDRESS.fullmatch(text) or (port.isdigit() and int(port) > 65535):
         raise argparse.ArgumentTypeError(f"{text!r} is not an address; allowed: local, auto, HOST:PORT")
     return text
 

@@ -19,7 +19,7 @@ from phase_diagrams.pack import trial_cost
 from phase_diagrams.planted import plant_dictionary
 from phase_diagrams.problem import SpecError
 from phase_diagrams.report import MANIFEST, write_report
-from phase_diagrams.spec import JobSpec, spec_json
+from phase_diagrams.spec import JobSpec, read_spec, spec_json
 from phase_diagrams.summary import Summary
 from phase_diagrams.trial import Trial, grid_trials, trial_namer
 from workers.folder_lock import lock_folder
@@ -110,6 +110,7 @@ def run_job(
     folder = open_folder(location)
     with lock_folder(folder) if lock else nullcontext():
         _sweep(folder)
+        _tell_of_another(folder, spec, listener)
         folder.write("spec.json", spec_json(spec).encode())
         name = trial_namer(spec)
         finished = _take_stock(folder, listener)
@@ -153,6 +154,21 @@ def earlier_run(folder: Folder) -> tuple[str, float]:
 def training_seconds(trials: pa.Table) -> float:
     """Training seconds of all trials together."""
     return float(pc.sum(trials["train_seconds"]).as_py() or 0.0)
+
+
+def _tell_of_another(folder: Folder, spec: JobSpec, listener: Listener) -> None:
+    """Say so where the folder holds the diagram of trials that this spec does not share."""
+    if not folder.exists("spec.json"):
+        return
+    try:
+        earlier = read_spec(folder.read("spec.json").decode())
+    except ValueError:
+        return  # of another version, or no spec at all: its rows are judged one by one
+    if trial_namer(earlier) != trial_namer(spec):
+        listener.say(
+            f"this folder held {earlier.name!r} with other data, sae, training or recovery: its pictures and tables "
+            "are replaced, and its trials are kept under packs/"
+        )
 
 
 def plant(spec: JobSpec) -> npt.NDArray[np.float32]:
@@ -231,6 +247,7 @@ class _Account:
         self._total, self._reused = spec.n_trials, spec.n_trials - len(missing)
         self._cost_total = sum(trial_cost(spec, trial.condition) for trial in missing)
         self._done, self._cost, self._began = self._reused, 0.0, time.monotonic()
+        self._first: tuple[float, float] | None = None
 
     def take(self, event: dict[str, Any]) -> None:
         """Count one event, and tell of it."""
@@ -245,6 +262,13 @@ class _Account:
             self._listener.say(f"{event['what']} failed: {event['reason']}; {MESSAGES[event['answer']]}")
             if event["answer"] == "give_up":
                 self.given_up.append(GivenUp(event["what"], event["reason"], event["detail"]))
-        seconds = time.monotonic() - self._began
-        left = remaining_seconds(seconds, self._cost, self._cost_total)
+        now = time.monotonic()
+        if self._first is None and self._cost > 0:
+            self._first = now, self._cost
+        seconds = now - self._began
+        left = None
+        if self._first is not None:
+            # Counted from the first finished pack: what came before it is the start of workers, which happens once.
+            since, cost = self._first
+            left = remaining_seconds(now - since, self._cost - cost, self._cost_total - cost)
         self._listener.progress(Progress(self._done, self._total, self._reused, seconds, left))

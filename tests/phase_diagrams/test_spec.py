@@ -137,7 +137,8 @@ def test_the_five_required_keys(missing):
         ("sae.tied", 0, ["sae.tied", "0 is not allowed"]),
         ("refine", {"budget": 3}, ["refine", "null"]),
         ("reweighting", {}, ["reweighting", "null"]),
-        ("sae", None, ["sae", "None"]),
+        ("sae", None, ["sae", "null is not allowed", "mapping"]),
+        ("grid.activation", "topk:1", ["grid.activation", "'topk:1'", "list"]),
     ],
 )  # fmt: skip
 def test_a_refusal_names_the_key_and_what_is_allowed(path, value, words):

@@ -1,6 +1,11 @@
 """What a run shows of its progress, with a terminal and without."""
 
 import io
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -48,3 +53,14 @@ def test_a_boundary_in_words() -> None:
     assert boundary_words(boundary) == "S = 0.871 [0.85, 0.9] and 0.95 [0.94, 0.96] at n_m = 40"
     none = BoundarySummary("random", "hidden_dim", None, "sparsity", (), "no boundary in range: recovered nowhere")
     assert boundary_words(none) == "no boundary in range: recovered nowhere"
+
+
+def test_a_reader_that_goes_away_stops_nothing() -> None:
+    program = "import sys; from saephase.standard_error import unhurt_stderr\nwith unhurt_stderr():\n"
+    program += "  for i in range(5000): print('a line of progress', i, file=sys.stderr)\nprint('done')"
+    command = f'{sys.executable} -c "$PROGRAM" 2>&1 >{{out}} | head -1'
+    with tempfile.NamedTemporaryFile() as out:
+        shell = ["bash", "-c", command.format(out=out.name) + "; echo ${PIPESTATUS[0]}"]
+        done = subprocess.run(shell, env=os.environ | {"PROGRAM": program}, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines() == ["a line of progress 0", "0"]
+        assert Path(out.name).read_text() == "done\n"
