@@ -50,6 +50,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.long
 def test_from_a_spec_file_to_a_downloaded_diagram(tmp_path: Path, spec: str) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"

@@ -76,7 +76,7 @@ class Lab:
         return [event.data for event in self.client.events(job_id) if event.type == kind]
 
 
-@pytest.fixture(params=["light", pytest.param("fake", marks=pytest.mark.soak)])
+@pytest.fixture(params=[pytest.param("light", marks=pytest.mark.long), pytest.param("fake", marks=pytest.mark.soak)])
 def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
     settings = Settings(
         database=f"sqlite:///{tmp_path / 'jobs.sqlite3'}", storage=str(tmp_path), lease_seconds=LEASE, poll_seconds=0.1
