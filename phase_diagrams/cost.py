@@ -4,8 +4,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from phase_diagrams.pack import Pack, cut_packs
-from phase_diagrams.planner import GridPlanner
 from phase_diagrams.spec import JobSpec
+from phase_diagrams.trial import expected_trials, trial_namer
 
 MULTIPLY_ADDS_PER_SECOND = 2e10
 """Units of `trial_cost` that one core trains per second; the rate that MAX_PACK_COST assumes, on one core of 2024.
@@ -50,7 +50,8 @@ class Plan:
 
 def plan_cost(spec: JobSpec, cores: int, finished: Collection[str] = frozenset()) -> Plan:
     """Estimate what training the spec's trials that are not `finished` (ids) costs on a machine with so many cores."""
-    packs = cut_packs(spec, GridPlanner(spec, finished).ask())
+    name = trial_namer(spec)
+    packs = cut_packs(spec, (trial for trial in expected_trials(spec) if name(trial) not in finished))
     trainings = sum(len(pack.trials) for pack in packs)
     multiply_adds = sum(pack.cost for pack in packs)
     limit = spec.resources.max_concurrent or len(packs)

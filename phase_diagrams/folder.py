@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.fs as fs
 import pyarrow.parquet as pq
 
-from phase_diagrams.tables import NOT_DETERMINED, TRIALS
+from phase_diagrams.tables import KEYS, NOT_DETERMINED, TRIALS
 from phase_diagrams.trial import content_digest
 
 PACKS = "packs"
@@ -130,6 +130,14 @@ def read_trials(folder: Folder, wanted: Iterable[str] | None = None) -> pa.Table
     place = {trial_id: index for index, trial_id in reversed(list(enumerate(ids)))}
     order = sorted(place) if wanted is None else [trial_id for trial_id in wanted if trial_id in place]
     return rows.take(pa.array([place[trial_id] for trial_id in order], pa.int64()))
+
+
+def read_keys(folder: Folder) -> pa.Table:
+    """The columns that name a trial, of all finished rows, each trial once."""
+    tables = [table.select(KEYS) for table in _tables(folder)]
+    rows = pa.concat_tables(tables) if tables else TRIALS.empty_table().select(KEYS)
+    places = {trial_id: place for place, trial_id in reversed(list(enumerate(rows["trial_id"].to_pylist())))}
+    return rows.take(pa.array(sorted(places.values()), pa.int64()))
 
 
 def merge_packs(folder: Folder, wanted: list[str]) -> pa.Table:

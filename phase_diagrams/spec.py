@@ -310,6 +310,11 @@ class JobSpec(Strict):
         return self
 
     @property
+    def adaptive(self) -> bool:
+        """Whether which trials are trained depends on the results of others."""
+        return self.refine is not None or self.reweighting is not None
+
+    @property
     def n_conditions(self) -> int:
         """Number of combinations of sparsity, hidden_dim, activation and exponent."""
         grid = self.grid
@@ -317,7 +322,7 @@ class JobSpec(Strict):
 
     @property
     def n_trials(self) -> int:
-        """Number of trainings that the full grid asks for."""
+        """Largest number of trainings that the job may ask for."""
         return self.n_conditions * len(self.grid.seeds) * len(self.grid.starts)
 
 

@@ -39,6 +39,9 @@ _TRIAL_COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("pack_id", pa.string(), "the pack that trained it", ""),
 ]
 
+KEYS = ["trial_id", "sparsity", "hidden_dim", "activation", "k", "l1", "exponent", "seed", "start"]
+"""Columns that say which trial a row is."""
+
 NOT_DETERMINED = ("train_seconds", "pack_id")
 """Columns that tell of one run, not of the trial: all others are the same in every run."""
 

@@ -2,7 +2,7 @@
 
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -46,6 +46,10 @@ class Display:
     def say(self, text: str) -> None:
         """A line above the bar."""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def estimate(self, news: dict[str, Any]) -> None:
+        """The sentence of an adaptive job's news."""
+        self.say(str(news["text"]))
 
     def progress(self, progress: Progress) -> None:
         """Move the bar, or print a line if the last one is old enough or all is done."""

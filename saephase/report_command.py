@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 from phase_diagrams.folder import find_finished, open_folder, read_trials
+from phase_diagrams.holdings import own_ids
 from phase_diagrams.report import write_report
 from phase_diagrams.spec import read_spec
-from phase_diagrams.trial import grid_trials, trial_namer
 from saephase.result_table import print_result
 from saephase.spec_argument import UsageError
 from workers.job import earlier_run, plant, training_seconds
@@ -22,8 +22,7 @@ def redraw(location: str) -> int:
     spec = read_spec(folder.read("spec.json").decode())
     for name, reason in find_finished(folder).set_aside:
         print(f"{name} cannot be used ({reason}); it is set aside", file=sys.stderr)
-    name_of = trial_namer(spec)
-    trials = read_trials(folder, [name_of(trial) for trial in grid_trials(spec)])
+    trials = read_trials(folder, own_ids(spec, folder))
     if not trials.num_rows:
         raise UsageError(f"DIR {location}: holds no finished trial of its spec yet")
     device, wall_seconds = earlier_run(folder)

@@ -240,7 +240,8 @@ def delete(service: TheService, caller: Submitter, job_id: str) -> Response:
     response_class=StreamingResponse,
     responses={
         200: {
-            "description": "Server-Sent Events: `status`, `progress`, `message`, `pack`, `warning`; `end` is the last.",
+            "description": "Server-Sent Events: `status`, `progress`, `message`, `pack`, `warning`, `estimate`; `end` "
+            "is the last.",
             "content": {
                 "text/event-stream": {
                     "schema": {"type": "string"},

@@ -253,7 +253,7 @@ class Progress(Strict):
 class Report(Strict):
     """Something that happened to the worker's run."""
 
-    type: Annotated[str, Field(pattern="^(message|pack|warning)$", examples=["message"])]
+    type: Annotated[str, Field(pattern="^(message|pack|warning|estimate)$", examples=["message"])]
     data: dict[str, Any] = Field(examples=[{"text": "training on cpu, 2 packs at a time"}])
     key: Annotated[str, Field(min_length=1, max_length=80, pattern=PRINTABLE)] | None = None
     """Unique in the lease, so that a repeated heartbeat adds nothing."""

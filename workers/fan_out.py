@@ -33,6 +33,9 @@ class FanOutError(RuntimeError):
 class Listener(Protocol):
     """Hears what becomes of packs."""
 
+    def asked(self, packs: list[Pack]) -> None:
+        """These packs are to be trained next; an empty list says that nothing more will be."""
+
     def finished(self, pack: Pack, seconds: float) -> None:
         """A pack's rows are in its file; `seconds` of training."""
 
@@ -58,7 +61,7 @@ def fan_out(job: Job, planner: Planner, seat: Seat, listener: Listener, scratch:
     in the end given up one trial at a time; raises FanOutError if nothing can be run. `train` names the training
     function as "module:name".
     """
-    queue = PackQueue(job.spec, planner)
+    queue = PackQueue(job.spec, planner, listener.asked)
     searcher = PackSearcher(queue, _row_reader(job.folder, planner), listener.finished, listener.failed)
     order = Order(spec_json(job.spec), job.dictionary, job.location, seat.device, train)
     fruitless, tunes = 0, 0

@@ -15,17 +15,18 @@ import pyarrow.compute as pc
 import pyarrow.fs as fs
 
 from phase_diagrams.folder import PACKS, Folder, find_finished, merge_packs, open_folder
-from phase_diagrams.pack import trial_cost
+from phase_diagrams.holdings import own_ids
 from phase_diagrams.planted import plant_dictionary
 from phase_diagrams.problem import SpecError
 from phase_diagrams.report import MANIFEST, write_report
 from phase_diagrams.spec import JobSpec, read_spec, spec_json
 from phase_diagrams.summary import Summary
-from phase_diagrams.trial import Trial, grid_trials, trial_namer
+from phase_diagrams.trial import trial_namer
 from workers.folder_lock import lock_folder
+from workers.planners import open_planner
 from workers.progress import Progress, remaining_seconds
 from workers.ray_process import RayProcess, start_driver
-from workers.reuse import copy_rows
+from workers.stock import FolderStock
 
 RUN_PACK = "workers.pack_run:run_pack"
 """The training function, as the module and the name by which each worker imports it."""
@@ -59,6 +60,9 @@ class Listener(Protocol):
 
     def progress(self, progress: Progress) -> None:
         """Where the job is now."""
+
+    def estimate(self, news: dict[str, Any]) -> None:
+        """What an adaptive job has found so far, as JSON, with a sentence for people under `text`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,24 +116,23 @@ def run_job(
         _sweep(folder)
         _tell_of_another(folder, spec, listener)
         folder.write("spec.json", spec_json(spec).encode())
-        name = trial_namer(spec)
-        finished = _take_stock(folder, listener)
-        if reuse:
-            finished |= copy_rows(folder, reuse, {name(trial) for trial in grid_trials(spec)} - finished)
-        missing = [trial for trial in grid_trials(spec) if name(trial) not in finished]
-        reused = spec.n_trials - len(missing)
-        listener.say(f"reused {reused}, to run {len(missing)}")
+        stock = FolderStock(folder, _take_stock(folder, listener), tuple(reuse))
+        planner = open_planner(spec, stock)
+        missing = planner.ask()
+        to_come = planner.expected - planner.reused - len(missing) if missing else 0
+        listener.say(f"reused {planner.reused}, to run {len(missing)}{f' and up to {to_come} more' if to_come else ''}")
         began, (device, seconds) = time.monotonic(), earlier_run(folder)
         if missing:
-            trained = _train(spec, folder, location, address, train, missing, listener)
+            account = _Account(planner.reused, planner.expected, listener)
+            trained = _train(spec, stock, location, address, train, account, listener)
         else:
             trained = _Trained(plant(spec), device, ())
         if trained.given_up:
             folder.write(ERROR_FILE, "\n\n".join(f"{lost.trial}\n{lost.detail}" for lost in trained.given_up).encode())
         listener.say("drawing the diagram")
-        trials = merge_packs(folder, [name(trial) for trial in grid_trials(spec)])
+        trials = merge_packs(folder, own_ids(spec, folder))
         if not trials.num_rows:
-            return Outcome(reused, None, trained.given_up)
+            return Outcome(planner.reused, None, trained.given_up)
         summary = write_report(
             folder,
             spec,
@@ -139,7 +142,7 @@ def run_job(
             wall_seconds=time.monotonic() - began if missing else seconds,
             train_seconds=training_seconds(trials),
         )
-        return Outcome(reused, summary, trained.given_up)
+        return Outcome(planner.reused, summary, trained.given_up)
 
 
 def earlier_run(folder: Folder) -> tuple[str, float]:
@@ -198,18 +201,17 @@ def _take_stock(folder: Folder, listener: Listener) -> frozenset[str]:
 
 def _train(
     spec: JobSpec,
-    folder: Folder,
+    stock: FolderStock,
     location: str,
     address: str,
     train: str,
-    missing: list[Trial],
+    account: "_Account",
     listener: Listener,
 ) -> _Trained:
     """Run the missing trials in a process that drives Ray, while the dictionary is planted here."""
-    place = location if "://" in location and not location.startswith("file:") else folder.root
-    account = _Account(spec, missing, listener)
+    place = location if "://" in location and not location.startswith("file:") else stock.folder.root
     listener.say("starting Ray" if address == "local" else f"joining Ray at {address}")
-    with start_driver(spec_json(spec), place, address, train) as driver:
+    with start_driver(spec_json(spec), place, address, train, stock.sources) as driver:
         dictionary = plant(spec)
         driver.send_dictionary(dictionary)
         _listen(driver, account)
@@ -240,13 +242,13 @@ def _refusal(message: str, account: "_Account") -> JobError:
 class _Account:
     """Adds up what the driver tells."""
 
-    def __init__(self, spec: JobSpec, missing: list[Trial], listener: Listener) -> None:
+    def __init__(self, reused: int, expected: int, listener: Listener) -> None:
         self.given_up: list[GivenUp] = []
         self.device = "unknown"
         self._listener = listener
-        self._total, self._reused = spec.n_trials, spec.n_trials - len(missing)
-        self._cost_total = sum(trial_cost(spec, trial.condition) for trial in missing)
-        self._done, self._cost, self._began = self._reused, 0.0, time.monotonic()
+        self._total, self._reused = expected, reused
+        self._asked, self._cost_asked = 0, 0.0
+        self._done, self._cost, self._began = 0, 0.0, time.monotonic()
         self._first: tuple[float, float] | None = None
 
     def take(self, event: dict[str, Any]) -> None:
@@ -258,6 +260,8 @@ class _Account:
         elif event["event"] == "finished":
             self._done += event["trials"]
             self._cost += event["cost"]
+        elif event["event"] == "asked":
+            self._ask(event)
         else:
             self._listener.say(f"{event['what']} failed: {event['reason']}; {MESSAGES[event['answer']]}")
             if event["answer"] == "give_up":
@@ -271,4 +275,18 @@ class _Account:
             # Counted from the first finished pack: what came before it is the start of workers, which happens once.
             since, cost = self._first
             left = remaining_seconds(now - since, self._cost - cost, self._cost_total - cost)
-        self._listener.progress(Progress(self._done, self._total, self._reused, seconds, left))
+        done = self._reused + self._done
+        self._listener.progress(Progress(done, self._total, self._reused, seconds, left))
+
+    def _ask(self, event: dict[str, Any]) -> None:
+        """A round is to be trained; a grid has one."""
+        self._cost_asked += event["cost"]
+        self._asked += event["trials"]
+        self._reused, self._total = event["reused"], event["expected"]
+        if event["news"]:
+            self._listener.estimate(event["news"])
+
+    @property
+    def _cost_total(self) -> float:
+        """Cost of all that this run trains; of rounds to come, at the mean of those that were asked for."""
+        return self._cost_asked * (self._total - self._reused) / self._asked if self._asked else 0.0

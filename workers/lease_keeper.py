@@ -56,7 +56,7 @@ class Keeper:
         self._extend = extend
         extend(self.deadline)
 
-    def report(self, kind: Literal["message", "pack", "warning"], **data: Any) -> None:
+    def report(self, kind: Literal["message", "pack", "warning", "estimate"], **data: Any) -> None:
         """Tell the service what happened, with the next heartbeat."""
         with self._lock:
             self._count += 1

@@ -95,6 +95,11 @@ class Teller:
         self._lifeline.check()
         self._events.send("progress", **asdict(progress))
 
+    def estimate(self, news: dict[str, Any]) -> None:
+        """What an adaptive job has found so far."""
+        self._lifeline.check()
+        self._events.send("estimate", news=news)
+
 
 def main() -> None:
     """Run what standard input describes; every way to end is told as an event."""
@@ -147,14 +152,14 @@ def _run(order: Order, teller: Teller) -> dict[str, object]:
 def draw_finished(spec: "JobSpec", location: str, teller: Teller) -> None:
     """Merge and draw what is finished of a job that was stopped; nothing is written where there is nothing."""
     from phase_diagrams.folder import find_finished, merge_packs, open_folder
+    from phase_diagrams.holdings import own_ids
     from phase_diagrams.report import write_report
-    from phase_diagrams.trial import grid_trials, trial_namer
     from workers.job import earlier_run, plant, training_seconds
 
     folder = open_folder(location)
-    name = trial_namer(spec)
-    wanted = [name(trial) for trial in grid_trials(spec)]
-    if find_finished(folder).trial_ids.isdisjoint(wanted):
+    finished = find_finished(folder).trial_ids
+    wanted = own_ids(spec, folder)
+    if finished.isdisjoint(wanted):
         return
     teller.say("drawing what is finished")
     trials = merge_packs(folder, wanted)

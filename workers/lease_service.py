@@ -52,7 +52,7 @@ class Lease:
 class Report:
     """Something that happened to the run; `key` makes a repeated report one."""
 
-    type: Literal["message", "pack", "warning"]
+    type: Literal["message", "pack", "warning", "estimate"]
     data: dict[str, Any]
     key: str
 

@@ -173,6 +173,8 @@ class Worker:
                 event: dict[str, Any] = what[1]
                 if event["event"] == "message":
                     keeper.report("message", text=event["text"])
+                elif event["event"] == "estimate":
+                    keeper.report("estimate", **event["news"])
                 elif event["event"] == "progress":
                     keeper.tell(_progress(event))
                 else:

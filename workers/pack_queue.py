@@ -1,6 +1,7 @@
 """A planner's trials to the packs that run next: one that fails runs again, then in halves, and the rest goes on."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -54,17 +55,21 @@ class PackQueue:
 
     spec: JobSpec
     planner: Planner
+    on_ask: Callable[[list[Pack]], None] = lambda packs: None
+    """Hears of every round as it is cut; of an empty list once the planner is done."""
     _waiting: deque[Attempt] = field(default_factory=deque, init=False)
     _running: dict[str, Attempt] = field(default_factory=dict, init=False)
     finished: int = field(default=0, init=False)
     """Packs that finished."""
     _given_up: int = field(default=0, init=False)
     _closed: bool = field(default=False, init=False)
+    _last: bool = field(default=False, init=False)
+    """Whether the planner has said that nothing more will come."""
 
     def take(self, ticket: str) -> Pack | None:
         """The next pack, to be run under this ticket; None while there is none."""
-        if not self._waiting and not self._closed and not self.planner.done:
-            self._waiting.extend(Attempt(pack) for pack in cut_packs(self.spec, self.planner.ask()))
+        if not self._waiting and not self._closed and not self._last:
+            self._ask()
         if not self._waiting:
             return None
         attempt = self._waiting.popleft()
@@ -93,6 +98,7 @@ class PackQueue:
             self._return(*(Attempt(half) for half in halve(pack)))
             return Failure(pack, reason, "halve")
         self._given_up += 1
+        self.planner.lose(pack.trials)
         if self._given_up >= HOPELESS and not self.finished:
             self.close()
         return Failure(pack, reason, "give_up")
@@ -113,11 +119,15 @@ class PackQueue:
 
     @property
     def exhausted(self) -> bool:
-        """Whether `take` will never give another pack.
-
-        Asked after `take` gave none: a planner that wants rows of trials that were given up waits in vain.
-        """
+        """Whether `take` will never give another pack; asked after `take` gave none."""
         return not self._waiting and not self._running
+
+    def _ask(self) -> None:
+        packs = cut_packs(self.spec, self.planner.ask())
+        self._last = not packs and self.planner.done
+        if packs or self._last:
+            self.on_ask(packs)
+        self._waiting.extend(Attempt(pack) for pack in packs)
 
     def _return(self, *attempts: Attempt) -> None:
         if not self._closed:

@@ -5,8 +5,8 @@ this process of its own, which `workers.ray_process` starts, hears and ends:
 
     python -m workers.ray_driver LIFELINE SCRATCH
 
-Input: a line of JSON (spec, location, address, train), then the dictionary's float32 in C order. Output: one event of
-JSON per line.
+Input: a line of JSON (spec, location, address, train, reuse), then the dictionary's float32 in C order. Output: one
+event of JSON per line.
 """
 
 import json
@@ -15,12 +15,14 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workers.process_session import keep_watch
 
 if TYPE_CHECKING:
     from phase_diagrams.pack import Pack
+    from phase_diagrams.replay import Replay
     from workers.pack_queue import Failure
 
 CONNECT_SECONDS = 120.0
@@ -42,13 +44,32 @@ class Events:
             self._stream.write(json.dumps({"event": event, **fields}) + "\n")
             self._stream.flush()
 
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Tells a fan-out's course as events."""
+
+    events: Events
+    planner: "Replay"
+
+    def asked(self, packs: "list[Pack]") -> None:
+        """A round is to be trained, and what the planner says of it."""
+        self.events.send(
+            "asked",
+            trials=sum(len(pack.trials) for pack in packs),
+            cost=sum(pack.cost for pack in packs),
+            reused=self.planner.reused,
+            expected=self.planner.expected,
+            news=self.planner.report(),
+        )
+
     def finished(self, pack: "Pack", seconds: float) -> None:
         """A pack's rows are written."""
-        self.send("finished", trials=len(pack.trials), cost=pack.cost, seconds=seconds)
+        self.events.send("finished", trials=len(pack.trials), cost=pack.cost, seconds=seconds)
 
     def failed(self, failure: "Failure", detail: str) -> None:
         """A pack failed, and will be tried again, halved or given up."""
-        self.send("failed", what=str(failure), reason=failure.reason, answer=failure.answer, detail=detail)
+        self.events.send("failed", what=str(failure), reason=failure.reason, answer=failure.answer, detail=detail)
 
 
 def main(lifeline: int, scratch: str) -> None:
@@ -77,10 +98,11 @@ def _run(order: dict[str, Any], scratch: str, events: Events) -> None:
     import numpy as np
 
     from phase_diagrams.folder import find_finished, open_folder
-    from phase_diagrams.planner import GridPlanner
     from phase_diagrams.spec import read_spec
     from workers.cluster import choose_seat, live_nodes, open_cluster, thread_variables
     from workers.fan_out import Job, fan_out
+    from workers.planners import open_planner
+    from workers.stock import FolderStock
 
     spec = read_spec(order["spec"])
     variables = thread_variables(spec.resources.cpus_per_trial)
@@ -96,9 +118,9 @@ def _run(order: dict[str, Any], scratch: str, events: Events) -> None:
         floats = np.frombuffer(sys.stdin.buffer.read(dictionary_bytes), np.float32)
         dictionary = floats.reshape(spec.data.n_inputs, spec.data.n_features)
         folder = open_folder(order["location"])
-        planner = GridPlanner(spec, find_finished(folder).trial_ids)
+        planner = open_planner(spec, FolderStock(folder, find_finished(folder).trial_ids, order["reuse"]))
         job = Job(spec, dictionary, folder, order["location"])
-        fan_out(job, planner, seat, events, scratch, order["train"])
+        fan_out(job, planner, seat, Told(events, planner), scratch, order["train"])
         if order["address"] == "local":
             # Nothing of our own cluster is worth an orderly end, which would take seconds.
             events.send("done")

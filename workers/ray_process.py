@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,9 @@ class RayProcess:
 
 
 @contextmanager
-def start_driver(spec_text: str, location: str, address: str, train: str) -> Iterator[RayProcess]:
+def start_driver(
+    spec_text: str, location: str, address: str, train: str, reuse: Sequence[str] = ()
+) -> Iterator[RayProcess]:
     """Start the driver of a job, and end it with all that it started when the context is left.
 
     It dies with this process too, even if this process is killed.
@@ -83,7 +85,7 @@ def start_driver(spec_text: str, location: str, address: str, train: str) -> Ite
     os.close(lifeline)
     try:
         assert process.stdin is not None
-        order = {"spec": spec_text, "location": location, "address": address, "train": train}
+        order = {"spec": spec_text, "location": location, "address": address, "train": train, "reuse": list(reuse)}
         process.stdin.write(json.dumps(order).encode() + b"\n")
         process.stdin.flush()
         yield RayProcess(process, Path(scratch))

@@ -41,6 +41,16 @@ def copy_rows(folder: Folder, sources: Sequence[str], wanted: Iterable[str]) -> 
     return frozenset(ids)
 
 
+def held_ids(sources: Sequence[str]) -> frozenset[str]:
+    """Ids of all rows that `copy_rows` finds in the sources."""
+    return frozenset(trial_id for source in sources for rows in _read_source(source) for trial_id in _ids(rows))
+
+
+def _ids(rows: pa.Table) -> list[str]:
+    ids: list[str] = rows["trial_id"].to_pylist()
+    return ids
+
+
 def _read_source(location: str) -> Iterator[pa.Table]:
     """The readable files of rows of a folder, which is left as it is, even if it is not there."""
     try:

@@ -3,9 +3,7 @@ from hypothesis import strategies as st
 
 from phase_diagrams import pack as module
 from phase_diagrams.pack import MAX_PACK_COST, cut_packs, halve
-from phase_diagrams.planner import GridPlanner
 from phase_diagrams.spec import parse_spec
-from phase_diagrams.tables import TRIALS
 from phase_diagrams.trial import grid_trials, trial_namer
 
 JOB = parse_spec(
@@ -43,15 +41,3 @@ def test_halving_ends_at_single_trials_and_loses_none():
         parts = tuple(half for part in parts for half in halve(part))
     assert [trial for part in parts for trial in part.trials] == list(whole.trials)
     assert halve(parts[0]) == (parts[0],)
-
-
-def test_the_grid_planner_asks_once_for_what_is_missing():
-    name = trial_namer(JOB)
-    ids = [name(trial) for trial in grid_trials(JOB)]
-    planner = GridPlanner(JOB, frozenset(ids[:7]))
-    assert not planner.done
-    assert [name(trial) for trial in planner.ask()] == ids[7:]
-    planner.tell(TRIALS.empty_table())
-    assert planner.done
-    assert planner.ask() == []
-    assert GridPlanner(JOB, frozenset(ids)).ask() == []

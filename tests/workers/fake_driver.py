@@ -8,11 +8,12 @@ import numpy as np
 
 from phase_diagrams.folder import find_finished, open_folder, write_pack
 from phase_diagrams.pack import Pack, cut_packs
-from phase_diagrams.planner import GridPlanner
 from phase_diagrams.spec import read_spec
 from tests.workers.trainers import train_fake
+from workers.planners import open_planner
 from workers.process_session import keep_watch
-from workers.ray_driver import Events
+from workers.ray_driver import Events, Told
+from workers.stock import FolderStock
 
 
 def main(lifeline: int, scratch: str) -> None:
@@ -24,7 +25,11 @@ def main(lifeline: int, scratch: str) -> None:
     size = 4 * spec.data.n_inputs * spec.data.n_features
     dictionary = np.frombuffer(sys.stdin.buffer.read(size), np.float32).reshape(spec.data.n_inputs, -1)
     folder = open_folder(order["location"])
-    for pack in cut_packs(spec, GridPlanner(spec, find_finished(folder).trial_ids).ask()):
+    planner = open_planner(spec, FolderStock(folder, find_finished(folder).trial_ids, order["reuse"]))
+    told = Told(events, planner)
+    packs = cut_packs(spec, planner.ask())
+    told.asked(packs)
+    for pack in packs:
         for part in (pack, *([] if len(pack.trials) == 1 else singles(pack))):
             try:
                 write_pack(folder, part.pack_id, train_fake(spec, dictionary, part, "cpu"))
@@ -33,7 +38,7 @@ def main(lifeline: int, scratch: str) -> None:
                 what = f"trial {part.trial_ids[0]}"
                 events.send("failed", what=what, reason=str(error), answer=answer, detail=f"no traceback: {error}")
                 continue
-            events.finished(part, 0.0)
+            told.finished(part, 0.0)
             if part is pack:
                 break
     events.send("done")

@@ -10,9 +10,10 @@ import pytest
 
 from phase_diagrams.folder import Folder, find_finished, open_folder, read_trials
 from phase_diagrams.pack import Pack, cut_packs
-from phase_diagrams.planner import GridPlanner
+from phase_diagrams.planner import Planner
 from phase_diagrams.spec import JobSpec, parse_spec
 from phase_diagrams.trial import grid_trials, trial_namer
+from tests.phase_diagrams.planners import Curious, Listed
 from tests.workers.trainers import CONTROL, TRAIN_FAKE, Control
 from workers.cluster import Seat, choose_seat, live_nodes, lost_part, open_cluster, thread_variables
 from workers.fan_out import FanOutError, Job, fan_out
@@ -55,9 +56,13 @@ def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
 
 @dataclass
 class Heard:
+    rounds: list[list[Pack]] = field(default_factory=list)
     packs: list[Pack] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     details: list[str] = field(default_factory=list)
+
+    def asked(self, packs: list[Pack]) -> None:
+        self.rounds.append(packs)
 
     def finished(self, pack: Pack, seconds: float) -> None:
         self.packs.append(pack)
@@ -71,12 +76,20 @@ class Heard:
         return [failure.pack.trial_ids[0] for failure in self.failures if failure.answer == "give_up"]
 
 
-def run(spec: JobSpec, place: Path, train: str = TRAIN_FAKE, finished: frozenset[str] = frozenset()) -> Heard:
+def run(
+    spec: JobSpec,
+    place: Path,
+    train: str = TRAIN_FAKE,
+    finished: frozenset[str] = frozenset(),
+    planner: Planner | None = None,
+) -> Heard:
     heard = Heard()
     seat = choose_seat(spec.resources, live_nodes())
     dictionary = np.ones((spec.data.n_inputs, spec.data.n_features), np.float32)
     job = Job(spec, dictionary, open_folder(str(place)), str(place))
-    fan_out(job, GridPlanner(spec, finished), seat, heard, str(place.parent / "scratch"), train)
+    name = trial_namer(spec)
+    planner = planner or Listed([trial for trial in grid_trials(spec) if name(trial) not in finished])
+    fan_out(job, planner, seat, heard, str(place.parent / "scratch"), train)
     return heard
 
 
@@ -132,6 +145,20 @@ def test_trials_that_always_fail_are_given_up_and_the_rest_finishes(control: Con
         assert len(alone) == ATTEMPTS
     assert max(control.count("end", trial_id) for trial_id in ids) == 1
     assert any("Traceback" in detail or "train_fake" in detail for detail in heard.details)
+
+
+def test_an_adaptive_planner_is_told_of_every_round_and_asks_on_after_a_lost_trial(
+    control: Control, tmp_path: Path
+) -> None:
+    spec = a_spec()
+    planner = Curious(spec)
+    first = trial_namer(spec)(Curious(spec).ask()[0])
+    control.set(fail=[first])
+    heard = run(spec, tmp_path / "out", planner=planner)
+    assert planner.done
+    assert heard.given_up == [first]
+    assert [len(packs) > 0 for packs in heard.rounds] == [True] * planner.limit + [False]
+    assert finished_in(open_folder(str(tmp_path / "out"))) == frozenset(planner.asked) - {first}
 
 
 def test_what_no_pack_can_escape_ends_the_run_at_once(control: Control, tmp_path: Path) -> None:

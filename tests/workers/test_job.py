@@ -50,6 +50,9 @@ class Heard:
     def progress(self, progress: Progress) -> None:
         self.at.append(progress)
 
+    def estimate(self, news: dict[str, Any]) -> None:
+        raise AssertionError("a grid has no news")
+
 
 @pytest.fixture
 def control(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Control:

@@ -1,13 +1,15 @@
 """A queue of packs: nothing lost, nothing twice, a bad trial found by halving."""
 
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from phase_diagrams.pack import Pack
 from phase_diagrams.planner import GridPlanner
 from phase_diagrams.spec import JobSpec, parse_spec
-from phase_diagrams.trial import Trial, grid_trials, trial_namer
+from phase_diagrams.trial import grid_trials, trial_namer
+from tests.phase_diagrams.planners import Curious, Listed
+from tests.workers.trainers import fake_rows
 from workers.pack_queue import ATTEMPTS, HOPELESS, PackQueue
 
 
@@ -68,7 +70,7 @@ def test_bad_trials_are_given_up_and_every_other_one_finishes_once(data: st.Data
 def test_a_single_trial_runs_twice_before_it_is_given_up() -> None:
     spec = a_spec(seeds=1, widths=1)
     ids = [trial_namer(spec)(trial) for trial in grid_trials(spec)]
-    _, given_up, starts = drain(PackQueue(spec, GridPlanner(spec, set(ids[1:]))), {ids[0]}, 1)
+    _, given_up, starts = drain(PackQueue(spec, Listed(list(grid_trials(spec))[:1])), {ids[0]}, 1)
     assert (given_up, starts) == ([ids[0]], {ids[0]: ATTEMPTS})
 
 
@@ -94,48 +96,40 @@ def test_a_run_in_which_everything_fails_ends_early() -> None:
     assert len(given_up) == HOPELESS
 
 
-class TwoRounds:
-    """A planner that wants its second half only when it was told of the first."""
-
-    def __init__(self, spec: JobSpec) -> None:
-        trials = list(grid_trials(spec))
-        middle = len(trials) // 2
-        self.rounds, self.told, self.first = [trials[:middle], trials[middle:]], 0, middle
-
-    def ask(self) -> list[Trial]:
-        if len(self.rounds) == 1 and self.told < self.first:
-            return []
-        return self.rounds.pop(0) if self.rounds else []
-
-    def tell(self, rows: pa.Table) -> None:
-        self.told += rows.num_rows
-
-    @property
-    def done(self) -> bool:
-        return not self.rounds
-
-
 def test_a_planner_gets_rows_and_its_later_trials_run() -> None:
     spec = a_spec()
-    queue = PackQueue(spec, TwoRounds(spec))
+    planner, asked = Curious(spec), []
+    queue = PackQueue(spec, planner, lambda packs: asked.append(sum(len(pack.trials) for pack in packs)))
     seen: list[str] = []
     for number in range(1000):
         pack = queue.take(str(number))
         if pack is None:
             break
         seen += pack.trial_ids
-        queue.finish(str(number), pa.table({"trial_id": list(pack.trial_ids)}))
-    assert sorted(seen) == sorted(trial_namer(spec)(trial) for trial in grid_trials(spec))
+        queue.finish(str(number), fake_rows(spec, pack))
+    assert sorted(seen) == sorted(planner.asked)
     assert queue.exhausted
+    assert asked == [planner.size] * planner.limit + [0], "and an empty round says that it is done"
 
 
-def test_a_planner_that_waits_for_a_trial_that_was_given_up_does_not_hang() -> None:
-    spec = a_spec(seeds=1, widths=1)
-    queue = PackQueue(spec, TwoRounds(spec))
-    ids = {trial_namer(spec)(trial) for trial in grid_trials(spec)}
-    finished, given_up, _ = drain(queue, ids, 1)
-    assert not finished
-    assert len(given_up) == len(ids) // 2
+def test_a_planner_goes_on_without_the_trials_that_were_given_up() -> None:
+    spec = a_spec()
+    planner = Curious(spec)
+    first = trial_namer(spec)(Curious(spec).ask()[0])
+    queue = PackQueue(spec, planner)
+    running: list[tuple[str, Pack]] = []
+    for ticket in map(str, range(1000)):
+        pack = queue.take(ticket)
+        if pack is None:
+            break
+        running.append((ticket, pack))
+        if first in pack.trial_ids:
+            queue.fail(ticket, "no reason")
+        else:
+            queue.finish(ticket, fake_rows(spec, pack))
+    assert planner.done
+    assert planner.answers[first] == "lost"
+    assert list(planner.answers.values()).count("lost") == 1
 
 
 @pytest.mark.parametrize("trials", [1, 2, 5])
@@ -143,8 +137,7 @@ def test_failures_are_told_in_words(trials: int) -> None:
     spec = a_spec()
     namer = trial_namer(spec)
     wanted = list(grid_trials(spec))[:trials]
-    others = {namer(trial) for trial in grid_trials(spec)} - {namer(trial) for trial in wanted}
-    queue = PackQueue(spec, GridPlanner(spec, others))
+    queue = PackQueue(spec, Listed(wanted))
     queue.take("a")
     told = str(queue.fail("a", "why"))
     assert f"{trials} trials" in told or (trials == 1 and namer(wanted[0]) in told)
