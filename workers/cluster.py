@@ -5,8 +5,10 @@ import math
 import os
 import secrets
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,8 +22,10 @@ MAX_TEMPORARY = 40
 """Longest folder in which Ray's sockets fit: they add up to 67 of the 107 bytes of a Unix socket's path."""
 REACH_SECONDS = 10.0
 """Within which the machine of a cluster must answer; heuristic: far above any network's round trip."""
+LEAVE_SECONDS = 5.0
+"""What a node that visits a cluster gets to leave it, before it is killed; it needs 1."""
 JOINING = (
-    "is a cluster up there, does this machine run one of its nodes, and is its token in RAY_AUTH_TOKEN or "
+    "is a cluster up there, can its machines reach this one, and is its token in RAY_AUTH_TOKEN or "
     "~/.ray/auth_token (with RAY_AUTH_MODE=token)?"
 )
 """What to look at where a cluster cannot be joined."""
@@ -59,8 +63,8 @@ def open_cluster(
 ) -> Iterator[None]:
     """Start a cluster of our own (address "local") or join one ("auto", "HOST:PORT"), and leave it at the end.
 
-    Only a cluster of our own is ended. `cpus` is how many one of our own offers; all of the machine by default. Raises
-    ClusterError.
+    Only a cluster of our own is ended. `cpus` is how many one of our own offers; all of the machine by default. Where
+    no node of the cluster at HOST:PORT runs on this machine, one without CPUs does until the end. Raises ClusterError.
     """
     # Tune would otherwise move each worker into its scratch folder, write logs per trial, and save its state.
     os.environ |= {
@@ -71,20 +75,20 @@ def open_cluster(
         "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
         "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     }
-    try:
-        if address == "local":
-            _start(scratch, variables, store_bytes, cpus)
-        else:
-            _join(address, variables)
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:600].rstrip(".")
-        if address == "local":
-            raise ClusterError(f"Ray did not start: {reason}") from error
-        raise ClusterError(f"no Ray cluster could be joined at {address}: {reason}; {JOINING}") from error
-    try:
+    with ExitStack() as joined:
+        try:
+            if address == "local":
+                _start(scratch, variables, store_bytes, cpus)
+            else:
+                joined.enter_context(_visit(address, LOCAL_STORE + store_bytes))
+                _join(address, variables)
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:600].rstrip(".")
+            if address == "local":
+                raise ClusterError(f"Ray did not start: {reason}") from error
+            raise ClusterError(f"no Ray cluster could be joined at {address}: {reason}; {JOINING}") from error
+        joined.callback(ray.shutdown)
         yield
-    finally:
-        ray.shutdown()
 
 
 def _start(scratch: str, variables: dict[str, str], store_bytes: int, cpus: int | None) -> None:
@@ -103,11 +107,47 @@ def _start(scratch: str, variables: dict[str, str], store_bytes: int, cpus: int 
     )
 
 
-def _join(address: str, variables: dict[str, str]) -> None:
+@contextmanager
+def _visit(address: str, store_bytes: int) -> Iterator[None]:
+    """Have a node of the cluster at HOST:PORT on this machine, since a driver needs one: one that is there, or ours."""
     host, colon, port = address.rpartition(":")
     if colon:
         # Ray itself would try for many minutes.
         socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS).close()
+    if not colon or _has_node(address):
+        yield
+        return
+    start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", f"--address={address}"]
+    limits = ["--num-cpus=0", "--num-gpus=0", f"--object-store-memory={store_bytes}"]
+    visitor = subprocess.Popen([*start, *limits], stdin=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        visitor.terminate()
+        try:
+            visitor.wait(LEAVE_SECONDS)
+        except subprocess.TimeoutExpired:
+            visitor.kill()
+
+
+def _has_node(address: str) -> bool:
+    """Whether a node of the cluster at HOST:PORT runs on this machine."""
+    # Ray has no public way to ask; localhost stands for an address that other machines know too.
+    services: Any = ray._private.services
+    here = _places(services.canonicalize_bootstrap_address(address))
+    return any(here & _places(found) for found in services.find_gcs_addresses())
+
+
+def _places(address: str) -> set[tuple[Any, ...]]:
+    host, _, port = address.rpartition(":")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    except OSError:
+        return set()
+    return {place[-1][:2] for place in found}
+
+
+def _join(address: str, variables: dict[str, str]) -> None:
     variables = variables | {"RAY_CHDIR_TO_TRIAL_DIR": "0"}
     ray.init(
         address=address,
