@@ -2,7 +2,8 @@
 #   docker build -t saephase .
 #   docker build -t saephase:cuda --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128 .
 #   docker run --rm -v "$PWD/runs:/runs" saephase run /app/examples/quickstart.yaml --out /runs/quickstart
-FROM python:3.12-slim
+# docker-compose.yml runs the service with it.
+FROM python:3.12.11-slim-bookworm
 
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN useradd --create-home --uid 1000 saephase
@@ -17,9 +18,13 @@ COPY saephase saephase
 RUN pip install --no-cache-dir .
 COPY examples examples
 
-# Compiled kernels are kept here: the folder of the installed package is not writable for the user.
-ENV NUMBA_CACHE_DIR=/home/saephase/.cache/numba
 USER saephase
+# Compiled kernels are kept here: the folder of the installed package is not writable for the user. Made now, so that a
+# volume in its place belongs to the user too.
+ENV NUMBA_CACHE_DIR=/home/saephase/.cache/numba
+RUN mkdir -p "$NUMBA_CACHE_DIR"
+# Python puts the current folder first, where the sources lie that the installed package was made from.
+WORKDIR /home/saephase
 # Ray keeps its object store in shared memory: give the container --shm-size=2g for large jobs.
 ENTRYPOINT ["saephase"]
 CMD ["--help"]

@@ -24,21 +24,30 @@ def binaries() -> Path | None:
 class Cluster:
     """A running cluster; `start` and `stop` it to see what a service does without its database."""
 
-    def __init__(self, bin: Path, root: Path, port: int) -> None:
-        self.bin, self.root, self.port = bin, root, port
+    def __init__(self, bin: Path, root: Path, port: int, password: str = "") -> None:
+        """Whoever connects is trusted, or has to know the password if there is one."""
+        self.bin, self.root, self.port, self._password = bin, root, port, password
         self._user = pwd.getpwnam("nobody").pw_uid if os.getuid() == 0 else None
         self._made = 0
 
     def run(self, *command: str) -> None:
         done = subprocess.run(
-            [str(self.bin / command[0]), *command[1:]], user=self._user, capture_output=True, text=True, cwd=self.root
+            [str(self.bin / command[0]), *command[1:]],
+            user=self._user,
+            capture_output=True,
+            text=True,
+            cwd=self.root,
+            env={**os.environ, "PGPASSWORD": self._password},
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
     def create(self) -> None:
         if self._user is not None:
             os.chown(self.root, self._user, -1)
-        self.run("initdb", "-D", str(self.root / "data"), "-U", "saephase", "-A", "trust", "--no-sync", "-E", "UTF8")
+        secret = self.root / "password"
+        secret.write_text(self._password)
+        access = ["-A", "scram-sha-256", "--pwfile", str(secret)] if self._password else ["-A", "trust"]
+        self.run("initdb", "-D", str(self.root / "data"), "-U", "saephase", *access, "--no-sync", "-E", "UTF8")
 
     def start(self) -> None:
         options = f"-p {self.port} -k {self.root} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
@@ -47,9 +56,9 @@ class Cluster:
     def stop(self) -> None:
         self.run("pg_ctl", "-D", str(self.root / "data"), "-m", "immediate", "-w", "stop")
 
-    def new_database(self) -> str:
+    def new_database(self, name: str = "") -> str:
         self._made += 1
-        name = f"test_{self._made}"
+        name = name or f"test_{self._made}"
         self.run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "saephase", name)
         return f"postgresql://saephase@127.0.0.1:{self.port}/{name}"
 
@@ -61,7 +70,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_cluster() -> Iterator[Cluster]:
+def running_cluster(password: str = "") -> Iterator[Cluster]:
     """A cluster while the tests need it; skipped where PostgreSQL is not installed, but not in CI."""
     bin = binaries()
     if bin is None:
@@ -70,7 +79,7 @@ def running_cluster() -> Iterator[Cluster]:
     # Not under pytest's own folder, which other users may not enter.
     root = Path(tempfile.mkdtemp(prefix="saephase-pg-", dir="/tmp"))
     root.chmod(0o755)
-    cluster = Cluster(bin, root, free_port())
+    cluster = Cluster(bin, root, free_port(), password)
     try:
         cluster.create()
         cluster.start()
