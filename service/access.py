@@ -14,6 +14,8 @@ from service.tokens import Caller, digest
 ANYONE = Caller("local", "admin")
 """Who calls while there are no tokens."""
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1")
+PROXIED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+"""Headers that a proxy adds: whoever sent the request may then be anywhere."""
 
 bearer = HTTPBearer(auto_error=False, description="A token of `saephase token create`; not needed where none exists.")
 
@@ -86,6 +88,10 @@ def _check_local(request: Request, settings: Settings) -> None:
     name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
     if name not in (*LOCAL_NAMES, settings.host.lower()):
         raise Refusal(403, f"Without tokens, only localhost is served, not {host!r}.", "no-token")
+    added = next((name for name in PROXIED if name in request.headers), None)
+    if added is not None:
+        detail = f"Without tokens, requests that come through a proxy ({added}) are refused: create a token first."
+        raise Refusal(403, detail, "no-token")
     origin = request.headers.get("origin")
     site = request.headers.get("sec-fetch-site")
     if (origin is not None and origin.partition("://")[2].lower() != host) or site == "cross-site":

@@ -135,6 +135,9 @@ def test_only_this_machine_is_let_in_without_tokens(local):
             {"Origin": "https://evil.example"},
             {"Origin": "null"},
             {"Sec-Fetch-Site": "cross-site"},
+            {"X-Forwarded-For": "203.0.113.9"},  # a proxy on this machine lets others in
+            {"Forwarded": "for=203.0.113.9"},
+            {"Via": "1.1 Caddy"},
         ):
             is_problem(client.get("/v1/jobs", headers=headers), 403)
             is_problem(client.post(f"/v1/jobs/{'0' * 16}/cancel", headers=headers), 403)
