@@ -13,6 +13,7 @@ from service.artifacts import Digests, Storage, open_storage
 from service.drawing import Drawer
 from service.jobs import deleted_jobs, forget
 from service.leases import expire, stop_overlong
+from service.lookup import Lookup
 from service.metrics import Metrics
 from service.migrations import ForeignDatabase, migrate
 from service.partial import Cache
@@ -31,6 +32,7 @@ class Service:
 
     settings: Settings
     database: Database
+    lookup: Lookup
     feeds: Feeds
     metrics: Metrics
     clock: Callable[[], float]
@@ -120,7 +122,8 @@ PROBE_SECONDS = 2.0
 def open_service(settings: Settings, clock: Callable[[], float] = time.time) -> Service:
     """Put the parts together; nothing is read or written yet. Raises ValueError."""
     database = open_database(settings.database, settings.database_timeout)
-    return Service(settings, database, Feeds(database, settings.poll_seconds), Metrics(database), clock)
+    feeds = Feeds(database, settings.poll_seconds)
+    return Service(settings, database, Lookup(database), feeds, Metrics(database), clock)
 
 
 class Upkeep:

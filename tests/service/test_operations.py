@@ -28,14 +28,16 @@ from service.logs import log_json
 from service.server import serve
 from service.settings import local_settings
 log_json()
-serve(local_settings(Path(sys.argv[1]), port=0, lease_seconds=5.0), lambda url: print(url, flush=True))
+place, database = Path(sys.argv[1]), sys.argv[2]
+chosen = {"database": database} if database else {}
+serve(local_settings(place, port=0, lease_seconds=5.0, **chosen), lambda url: print(url, flush=True))
 """
 
 
 @contextlib.contextmanager
-def serving(data, **environment):
+def serving(data, database="", **environment):
     """A service in a process of its own: the process, and its URL."""
-    command = [sys.executable, "-c", SERVE, str(data)]
+    command = [sys.executable, "-c", SERVE, str(data), database]
     with (
         open(data / "log", "ab") as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env={**os.environ, **environment}) as process,
@@ -121,7 +123,7 @@ def test_metrics_tell_the_queue_and_the_work(local):
 
 
 def test_a_failure_of_ours_tells_nothing_of_the_inside(local, monkeypatch):
-    monkeypatch.setattr("service.jobs.find_job", lambda *_: 1 / 0)
+    monkeypatch.setattr("service.lookup.find_jobs", lambda *_: 1 / 0)
     with local.client() as client:
         problem = is_problem(client.get(f"/v1/jobs/{'0' * 16}"), 500)
     assert "ZeroDivision" not in str(problem)
