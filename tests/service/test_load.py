@@ -25,7 +25,7 @@ SUBMITTERS, JOBS = 10, 1000
 def busy(database_url, tmp_path_factory):
     """A service with 1,000 jobs, submitted at 100 per second."""
     place = tmp_path_factory.mktemp("busy")
-    with serving(place, database_url) as (_, url), httpx.Client(base_url=url, timeout=30) as client:
+    with serving(place, SAEPHASE_DATABASE=database_url) as (_, url), httpx.Client(base_url=url, timeout=30) as client:
         until(lambda: client.get("/readyz").status_code == 200)
         yield url, client, submit_at_100_per_second(client)
 

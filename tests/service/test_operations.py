@@ -22,22 +22,22 @@ from tests.service.test_jobs import is_problem
 ASSETS = Path(__file__).parent / "assets"
 
 SERVE = """
+import os
 import sys
 from pathlib import Path
 from service.logs import log_json
 from service.server import serve
-from service.settings import local_settings
+from service.settings import environment_settings, local_settings
 log_json()
-place, database = Path(sys.argv[1]), sys.argv[2]
-chosen = {"database": database} if database else {}
-serve(local_settings(place, port=0, lease_seconds=5.0, **chosen), lambda url: print(url, flush=True))
+chosen = {"port": 0, "lease_seconds": 5.0, **environment_settings(os.environ)}
+serve(local_settings(Path(sys.argv[1]), **chosen), lambda url: print(url, flush=True))
 """
 
 
 @contextlib.contextmanager
-def serving(data, database="", **environment):
+def serving(data, **environment):
     """A service in a process of its own: the process, and its URL."""
-    command = [sys.executable, "-c", SERVE, str(data), database]
+    command = [sys.executable, "-c", SERVE, str(data)]
     with (
         open(data / "log", "ab") as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env={**os.environ, **environment}) as process,
