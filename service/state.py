@@ -75,6 +75,13 @@ class Service:
         if self.trouble is not None:
             raise Refusal(503, "The service is starting: its database is not ready. Try again.", "starting", _RETRY)
 
+    def prove_writable(self) -> None:
+        """Write to the database what is there already: its disk is writable and its lock can be had. Raises
+        SQLAlchemy's errors.
+        """
+        with self.database.writing() as connection:
+            connection.execute(sa.text("UPDATE alembic_version SET version_num = version_num"))
+
     def drain(self) -> None:
         """Take no more leases, end the streams, say so in readyz."""
         self.draining = True
@@ -92,9 +99,7 @@ class Service:
         if self.trouble is not None:
             return self.trouble
         try:
-            with self.database.writing() as connection:
-                # Written, then taken back: proof of a writable disk and of a lock that can be had.
-                connection.execute(sa.text("UPDATE alembic_version SET version_num = version_num"))
+            self.prove_writable()
         except sa.exc.SQLAlchemyError as error:
             return f"cannot be written: {_brief(error)}"
         return "ok"
@@ -166,7 +171,9 @@ class Upkeep:
         service.refresh_ring()
         now = service.clock()
         if self._shaken:
-            # While this process or the database was away nobody could heartbeat: give the workers one lease's time.
+            # While this process or the database was away nobody could heartbeat: give the workers one lease's time,
+            # from when they can again.
+            service.prove_writable()
             self._leases_from = time.monotonic() + service.settings.lease_seconds
             self._shaken = False
         if time.monotonic() >= self._leases_from:
