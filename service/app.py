@@ -62,8 +62,14 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
     app.state.service = service
     install_handlers(app)
     app.add_middleware(Watch, metrics=service.metrics, max_body_bytes=settings.max_body_bytes)
-    for room in (system_routes, job_routes, result_routes, lease_routes):
-        app.include_router(room.router)
+    for router in (
+        job_routes.direct,
+        system_routes.router,
+        job_routes.router,
+        result_routes.router,
+        lease_routes.router,
+    ):
+        app.include_router(router)
 
     _add_pages(app)
     complete_openapi(app)

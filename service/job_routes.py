@@ -17,6 +17,7 @@ from phase_diagrams.problem import SpecError
 from phase_diagrams.spec import spec_schema
 from service import jobs as machine
 from service.access import Reader, Submitter, TheService
+from service.direct import Direct
 from service.problem import Refusal, document_problems
 from service.records import Job, jobs
 from service.spec_body import REQUEST_BODY, SpecBody, parse_body
@@ -36,6 +37,7 @@ from service.views import (
 )
 
 router = APIRouter(prefix="/v1")
+direct = APIRouter(prefix="/v1", route_class=Direct)
 
 ALWAYS = (401, 403, 503)
 """Problems that any route with a caller may answer."""
@@ -181,7 +183,7 @@ def list_jobs(
     return Response(write_page(found, after), media_type=JSON)
 
 
-@router.get(
+@direct.get(
     "/jobs/{job_id}",
     response_model=JobView,
     summary="Read a job",
