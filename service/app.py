@@ -23,7 +23,10 @@ PAGE = Path(__file__).parent / "page"
 THREADS = 64
 """Requests that may wait for database or storage at a time; heuristic: above it, they only wait elsewhere."""
 PAGE_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:"
-DOCS_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:"
+DOCS_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 DESCRIPTION = """Phase diagrams of sparse autoencoders as jobs: post a spec, come back for the diagram.
 
