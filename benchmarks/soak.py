@@ -12,11 +12,8 @@ import json
 import os
 import random
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -32,6 +29,7 @@ import pyarrow.parquet as pq
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.processes import Program, descendants, free_port  # noqa: E402
 from phase_diagrams.folder import find_finished, open_folder, read_trials, same_results  # noqa: E402
 from phase_diagrams.pack import Pack, cut_packs  # noqa: E402
 from phase_diagrams.planted import plant_dictionary  # noqa: E402
@@ -92,50 +90,6 @@ def undisturbed_rows(spec: JobSpec) -> pa.Table:
 def wanted_ids(spec: JobSpec) -> list[str]:
     name = trial_namer(spec)
     return [name(trial) for trial in grid_trials(spec)]
-
-
-@dataclass
-class Program:
-    """A command that is started again whenever it has died."""
-
-    command: list[str]
-    environment: dict[str, str]
-    log: Path
-    process: subprocess.Popen[bytes] | None = None
-    starts: int = 0
-    stopping: threading.Event = field(default_factory=threading.Event)
-    keeper: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Keep it running, in a thread: nothing else may wait for a service that is not there."""
-        self._keep()
-        self.keeper = threading.Thread(target=self._watch, daemon=True)
-        self.keeper.start()
-
-    def _watch(self) -> None:
-        while not self.stopping.wait(0.3):
-            self._keep()
-
-    def _keep(self) -> None:
-        if self.process is None or self.process.poll() is not None:
-            with self.log.open("ab") as log:
-                self.process = subprocess.Popen(
-                    self.command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-                )
-            self.starts += 1
-
-    @property
-    def pid(self) -> int:
-        assert self.process is not None
-        return self.process.pid
-
-    def end(self) -> None:
-        self.stopping.set()
-        if self.keeper is not None:
-            self.keeper.join()
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(30)
 
 
 @dataclass
@@ -277,36 +231,6 @@ class Soak:
             "jobs_with_other_rows": differing,
             "trainings_cut_short": sum(len(ids) for ids in begun) - trials,
         }
-
-
-def descendants(ancestor: int) -> list[tuple[int, int, str]]:
-    """(pid, parent, command line) of what a process started, and of what that started."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            parent = read(entry / "stat").rpartition(")")[2].split()[1:2]
-            if parent:
-                parents[int(entry.name)] = int(parent[0])
-    found: dict[int, int] = {}
-    frontier = {ancestor}
-    while frontier:
-        reached = {pid: parent for pid, parent in parents.items() if parent in frontier and pid not in found}
-        found |= reached
-        frontier = set(reached)
-    return [(pid, parent, read(Path(f"/proc/{pid}/cmdline")).replace("\0", " ")) for pid, parent in found.items()]
-
-
-def read(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def worker_main(arguments: list[str]) -> int:

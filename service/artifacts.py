@@ -16,6 +16,8 @@ from phase_diagrams.folder import Folder, open_folder
 
 CHUNK = 1 << 18
 """Bytes read at a time."""
+PROBE_BYTES = 1 << 16
+"""What must fit for the storage to count as writable; a full disk often has room for an empty file."""
 PARQUET = "application/vnd.apache.parquet"
 VEGA_LITE = "application/vnd.vegalite.v6+json"
 
@@ -62,7 +64,7 @@ class Storage:
     def probe(self) -> None:
         """Write a file and delete it; raises OSError."""
         name = f".probe-{uuid.uuid4().hex}"
-        self.folder.write(name, b"")
+        self.folder.write(name, bytes(PROBE_BYTES))
         self.folder.delete(name)
 
 

@@ -41,25 +41,37 @@ class Drawer:
         with self._lock:
             if self._idle is not None:
                 self._idle.cancel()
-            child = self._start()
-            late = threading.Timer(SECONDS, child.kill)
-            late.start()
+            warm = self._child is not None
             try:
-                assert child.stdin is not None
-                assert child.stdout is not None
-                _send(child.stdin, {"spec": json.loads(spec)}, [conditions])
-                head, parts = _receive(child.stdout)
-            except (OSError, EOFError, ValueError):
-                child.kill()
-                raise DrawingFailed(f"the process that draws ended with {child.wait()}") from None
-            finally:
-                late.cancel()
+                head, parts = self._ask({"spec": json.loads(spec)}, conditions)
+            except DrawingFailed:
+                if not warm:
+                    raise
+                # It may have been killed while it had nothing to do, which only shows now: a new one draws.
+                head, parts = self._ask({"spec": json.loads(spec)}, conditions)
             self._idle = threading.Timer(IDLE_SECONDS, self.close)
             self._idle.daemon = True
             self._idle.start()
         if "error" in head:
             raise DrawingFailed(str(head["error"]))
         return dict(zip(head["names"], parts, strict=True))
+
+    def _ask(self, head: dict[str, object], conditions: bytes) -> tuple[dict[str, list[str]], list[bytes]]:
+        """What the child answers; raises DrawingFailed where it ends instead, and forgets it."""
+        child = self._start()
+        late = threading.Timer(SECONDS, child.kill)
+        late.start()
+        try:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            _send(child.stdin, head, [conditions])
+            return _receive(child.stdout)
+        except (OSError, EOFError, ValueError):
+            child.kill()
+            self._child = None
+            raise DrawingFailed(f"the process that draws ended with {child.wait()}") from None
+        finally:
+            late.cancel()
 
     def close(self) -> None:
         """End the child."""

@@ -17,6 +17,7 @@ from phase_diagrams.problem import SpecError
 from phase_diagrams.spec import spec_schema
 from service import jobs as machine
 from service.access import Reader, Submitter, TheService
+from service.direct import Direct
 from service.problem import Refusal, document_problems
 from service.records import Job, jobs
 from service.spec_body import REQUEST_BODY, SpecBody, parse_body
@@ -25,19 +26,23 @@ from service.tokens import Caller
 from service.views import (
     PRINTABLE,
     Change,
+    JobId,
     JobList,
     JobView,
     PlanView,
     Priority,
-    view_job,
-    view_submission,
+    write_job,
+    write_page,
+    write_submission,
 )
 
 router = APIRouter(prefix="/v1")
+direct = APIRouter(prefix="/v1", route_class=Direct)
 
 ALWAYS = (401, 403, 503)
 """Problems that any route with a caller may answer."""
 MAX_LIMIT = 200
+JSON = "application/json"
 
 
 def parse_id(job_id: str) -> str:
@@ -57,14 +62,21 @@ def see_job(service: Service, caller: Caller, job_id: str) -> Job:
     service.check_ready()
     with service.database.reading() as connection:
         job = machine.find_job(connection, parse_id(job_id))
-    if job is None or caller.sees not in (None, job.owner):
-        raise no_job(job_id)
-    return job
+    return _shown(job, caller, job_id)
+
+
+async def look_up_job(service: Service, caller: Caller, job_id: str) -> Job:
+    """`see_job` from the event loop, together with all who ask at the same moment."""
+    service.check_ready()
+    return _shown(await service.lookup.find(parse_id(job_id)), caller, job_id)
 
 
 def hold_job(connection: sa.Connection, caller: Caller, job_id: str) -> Job:
     """A job that the caller may see, its row locked; raises Refusal 404."""
-    job = machine.lock_job(connection, jobs.c.id == parse_id(job_id))
+    return _shown(machine.lock_job(connection, jobs.c.id == parse_id(job_id)), caller, job_id)
+
+
+def _shown(job: Job | None, caller: Caller, job_id: str) -> Job:
     if job is None or caller.sees not in (None, job.owner):
         raise no_job(job_id)
     return job
@@ -93,7 +105,13 @@ def submit(
     priority: Annotated[Priority, Query(description="Higher runs first.")] = 0,
     idempotency_key: Annotated[
         str | None,
-        Header(min_length=1, max_length=255, pattern=PRINTABLE, description="Repeating it makes no second job."),
+        Header(
+            min_length=1,
+            max_length=255,
+            pattern=PRINTABLE,
+            description="Repeating it makes no second job.",
+            examples=["diagram-of-monday"],
+        ),
     ] = None,
 ) -> Response:
     """Queue a job. Trials that an earlier job has finished are reused, not trained again."""
@@ -104,7 +122,7 @@ def submit(
     headers = {"Location": f"/v1/jobs/{job.id}"}
     if not new:
         headers["Idempotency-Replayed"] = "true"
-    return JSONResponse(view_submission(job), 202 if new else 200, headers)
+    return Response(write_submission(job), 202 if new else 200, headers, JSON)
 
 
 @router.post(
@@ -119,7 +137,9 @@ async def plan(
     service: TheService,
     caller: Reader,
     body: SpecBody,
-    cores: Annotated[int | None, Query(ge=1, le=100_000, description="CPU cores; default: those of this host.")] = None,
+    cores: Annotated[
+        int | None, Query(ge=1, le=100_000, description="CPU cores; default: those of this host.", examples=[8])
+    ] = None,
 ) -> Response:
     """Conditions, trials, packs, memory and time of a spec; nothing is run or kept."""
 
@@ -145,10 +165,13 @@ def list_jobs(
     service: TheService,
     caller: Reader,
     status: Annotated[list[machine.Status], Query(description="Repeat it for several.")] = [],  # noqa: B006
-    name: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$", description="The whole name.")] = None,
+    name: Annotated[
+        str | None,
+        Query(max_length=200, pattern=r"^[^\x00]*$", description="The whole name.", examples=["quickstart"]),
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Most jobs on a page.")] = 50,
     cursor: Annotated[
-        str | None, Query(pattern="^[0-9]{1,18}$", description="`next_cursor` of the page before.")
+        str | None, Query(pattern="^[0-9]{1,18}$", description="`next_cursor` of the page before.", examples=["17"])
     ] = None,
 ) -> Response:
     """A page of the caller's jobs (an admin's: of all). A page may be shorter than `limit` and not the last."""
@@ -157,20 +180,19 @@ def list_jobs(
     wanted = machine.Filter(caller.sees, tuple(status), name, before, limit)
     with service.database.reading() as connection:
         found, after = machine.list_jobs(connection, wanted)
-    items = [view_job(job) for job in found]
-    return JSONResponse({"items": items, "next_cursor": None if after is None else str(after)})
+    return Response(write_page(found, after), media_type=JSON)
 
 
-@router.get(
+@direct.get(
     "/jobs/{job_id}",
     response_model=JobView,
     summary="Read a job",
     tags=["jobs"],
     responses=document_problems(*ALWAYS, 404),
 )
-def read_job(service: TheService, caller: Reader, job_id: str) -> Response:
+async def read_job(service: TheService, caller: Reader, job_id: JobId) -> Response:
     """Status, progress, spec and error of a job."""
-    return JSONResponse(view_job(see_job(service, caller, job_id)))
+    return Response(write_job(await look_up_job(service, caller, job_id)), media_type=JSON)
 
 
 @router.patch(
@@ -180,7 +202,7 @@ def read_job(service: TheService, caller: Reader, job_id: str) -> Response:
     tags=["jobs"],
     responses=document_problems(*ALWAYS, 400, 404, 413, 422),
 )
-def change_job(service: TheService, caller: Submitter, job_id: str, change: Change) -> Response:
+def change_job(service: TheService, caller: Submitter, job_id: JobId, change: Change) -> Response:
     """Move a job in the queue; a job that runs already keeps running."""
     return _act(
         service, caller, job_id, lambda c, job: machine.prioritise(c, job, change.priority, service.clock()), 200
@@ -195,7 +217,7 @@ def change_job(service: TheService, caller: Submitter, job_id: str, change: Chan
     tags=["jobs"],
     responses=document_problems(*ALWAYS, 404, 409),
 )
-def cancel(service: TheService, caller: Submitter, job_id: str) -> Response:
+def cancel(service: TheService, caller: Submitter, job_id: JobId) -> Response:
     """Stop a job and keep what is finished. A queued one ends at once; a running one once its worker has stopped."""
     return _act(service, caller, job_id, lambda c, job: machine.cancel(c, job, service.clock()), 202)
 
@@ -208,7 +230,7 @@ def cancel(service: TheService, caller: Submitter, job_id: str) -> Response:
     tags=["jobs"],
     responses=document_problems(*ALWAYS, 404, 409, 429),
 )
-def resume(service: TheService, caller: Submitter, job_id: str) -> Response:
+def resume(service: TheService, caller: Submitter, job_id: JobId) -> Response:
     """Queue a job again; it goes on from its finished trials."""
     limit = service.settings.max_queued
     return _act(service, caller, job_id, lambda c, job: machine.resume(c, job, service.clock(), limit), 202)
@@ -225,7 +247,7 @@ def resume(service: TheService, caller: Submitter, job_id: str) -> Response:
         **document_problems(*ALWAYS, 404, 409),
     },
 )
-def delete(service: TheService, caller: Submitter, job_id: str) -> Response:
+def delete(service: TheService, caller: Submitter, job_id: JobId) -> Response:
     """Remove a job that has ended, with its files and events."""
     service.check_ready()
     with service.database.writing() as connection:
@@ -255,13 +277,13 @@ def delete(service: TheService, caller: Submitter, job_id: str) -> Response:
 async def follow(
     service: TheService,
     caller: Reader,
-    job_id: str,
+    job_id: JobId,
     last_event_id: Annotated[
-        str | None, Header(description="Number of the last event seen; the stream goes on after it.")
+        str | None, Header(description="Number of the last event seen; the stream goes on after it.", examples=["17"])
     ] = None,
 ) -> Response:
     """Everything that happened to the job, from the first event or after Last-Event-ID, and what happens next."""
-    job = await anyio.to_thread.run_sync(see_job, service, caller, job_id)
+    job = await look_up_job(service, caller, job_id)
     if service.draining:
         raise Refusal(503, "The service is shutting down.", "draining", {"Retry-After": "5"})
     if service.feeds.open >= service.settings.max_streams:
@@ -299,4 +321,4 @@ def _act(service: Service, caller: Caller, job_id: str, act: Any, status: int) -
         now = machine.find_job(connection, job_id)
     service.feeds.poke()
     assert now is not None
-    return JSONResponse(view_job(now), status)
+    return Response(write_job(now), status, media_type=JSON)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -105,14 +106,18 @@ def _repeated(job: Job, digest: str, key: str) -> Job:
     return job
 
 
-_BY_ID = sa.select(jobs).where(jobs.c.id == sa.bindparam("job_id"), jobs.c.deleted_at.is_(None))
+_BY_IDS = sa.select(jobs).where(jobs.c.id.in_(sa.bindparam("job_ids", expanding=True)), jobs.c.deleted_at.is_(None))
 """Built once: building it takes as long as running it."""
+
+
+def find_jobs(connection: sa.Connection, job_ids: Iterable[str]) -> list[Job]:
+    """The jobs of these ids, in any order; one that is not there, or is deleted, is left out."""
+    return [Job(*row) for row in connection.execute(_BY_IDS, {"job_ids": list(job_ids)})]
 
 
 def find_job(connection: sa.Connection, job_id: str) -> Job | None:
     """The job of this id; None where there is none, or it is deleted."""
-    row = connection.execute(_BY_ID, {"job_id": job_id}).first()
-    return None if row is None else Job(*row)
+    return next(iter(find_jobs(connection, [job_id])), None)
 
 
 def lock_job(connection: sa.Connection, condition: sa.ColumnElement[bool], skip_locked: bool = False) -> Job | None:

@@ -15,6 +15,7 @@ from service.views import (
     Finish,
     Heartbeat,
     HeartbeatView,
+    LeaseId,
     LeaseRequest,
     LeaseView,
     Progress,
@@ -63,7 +64,7 @@ def take(service: TheService, caller: Worker, wanted: LeaseRequest) -> Response:
 
 
 @router.post("/{lease_id}/heartbeat", response_model=HeartbeatView, summary="Keep a job", responses=LOST)
-def beat(service: TheService, caller: Worker, lease_id: str, heartbeat: Heartbeat) -> Response:
+def beat(service: TheService, caller: Worker, lease_id: LeaseId, heartbeat: Heartbeat) -> Response:
     """Extend the lease, and tell how the run goes."""
     service.check_ready()
     # The key is the lease's own: another worker of the same job may number its reports alike.
@@ -87,7 +88,7 @@ def beat(service: TheService, caller: Worker, lease_id: str, heartbeat: Heartbea
 
 
 @router.post("/{lease_id}/finish", status_code=204, summary="End a job", response_class=Response, responses=LOST)
-def finish(service: TheService, caller: Worker, lease_id: str, outcome: Finish) -> Response:
+def finish(service: TheService, caller: Worker, lease_id: LeaseId, outcome: Finish) -> Response:
     """Say how the run ended; saying it twice is as good as once."""
     service.check_ready()
     error = None if outcome.error is None else outcome.error.replace("\x00", "")
@@ -107,7 +108,7 @@ def finish(service: TheService, caller: Worker, lease_id: str, outcome: Finish) 
 
 
 @router.post("/{lease_id}/release", status_code=204, summary="Give a job back", response_class=Response, responses=LOST)
-def release(service: TheService, caller: Worker, lease_id: str) -> Response:
+def release(service: TheService, caller: Worker, lease_id: LeaseId) -> Response:
     """Queue the job again, for another worker to go on."""
     service.check_ready()
     with service.database.writing() as connection:

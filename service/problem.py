@@ -61,23 +61,56 @@ def problem_response(
     headers: dict[str, str] | None = None,
 ) -> Response:
     """A problem as a response."""
+    content = problem_content(status, detail, kind, errors)
+    return JSONResponse(content, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def problem_content(
+    status: int, detail: str, kind: str = "", errors: list[dict[str, str]] | None = None
+) -> dict[str, Any]:
+    """A problem as the JSON object that `Problem` describes."""
     content: dict[str, Any] = {
         "type": f"urn:saephase:{kind}" if kind else "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
     }
-    if errors is not None:
-        content["errors"] = errors
-    return JSONResponse(content, status, headers=headers, media_type=MEDIA_TYPE)
+    return content if errors is None else {**content, "errors": errors}
+
+
+EXAMPLES: dict[int, dict[str, Any]] = {
+    status: problem_content(status, detail, kind)
+    for status, detail, kind in (
+        (400, "There was an error parsing the body", ""),
+        (401, "A bearer token is required.", "token"),
+        (403, "A token of role read may not do this; it takes submit.", "role"),
+        (404, "There is no job '9f86d081884c7d65'.", "no-job"),
+        (406, "None of the accepted types is offered; offered: application/json, text/csv.", "not-acceptable"),
+        (409, "Job 9f86d081884c7d65 has succeeded; there is nothing to cancel.", "job-ended"),
+        (413, "The request body is larger than the 8,388,608 bytes that this service accepts.", "body-size"),
+        (415, "The body must be JSON: send Content-Type: application/json.", "media-type"),
+        (416, "summary.json has 1811 bytes; the range 'bytes=5000-' lies outside.", ""),
+        (429, "ada has 10,000 queued jobs; at most 10,000 are allowed. Wait until one has started.", "queue-full"),
+        (500, "The service failed; its log says why.", ""),
+        (503, "The database cannot be used at the moment (locked, full, read-only or gone). Try again.", "database"),
+    )
+}
+EXAMPLES[422] = problem_content(
+    422,
+    "grid.sparsity: required, but missing",
+    "spec",
+    [{"key": "grid.sparsity", "message": "required, but missing"}],
+)
+"""What each status may look like; for OpenAPI."""
 
 
 def document_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may answer with these problems."""
+    schema = {"$ref": "#/components/schemas/Problem"}
     return {
         status: {
             "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            "content": {MEDIA_TYPE: {"schema": schema, "example": EXAMPLES[status]}},
         }
         for status in statuses
     }

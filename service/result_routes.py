@@ -1,10 +1,10 @@
 """The routes of results: artifacts, and the conditions and diagram of what is finished so far."""
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import anyio.to_thread
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -30,11 +30,17 @@ from service.partial import (
 from service.problem import Refusal, document_problems
 from service.records import Job
 from service.state import Service
-from service.views import ArtifactList, ConditionList
+from service.views import ArtifactList, ConditionList, JobId
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
 
+Name = Annotated[str, Path(description="Name in the list of files.", examples=["summary.json"])]
 BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+CSV_EXAMPLE = '"sparsity","hidden_dim","p_identified","p_low","p_high"\n0.9,40,0.75,0.301,0.954\n'
+VEGA_LITE_SOURCE: dict[str, Any] = {
+    "schema": {"type": "object"},
+    "example": {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", "hconcat": []},
+}
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The client has this content (If-None-Match)."}}
 
 
@@ -44,7 +50,7 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The clien
     summary="List a job's files",
     responses=document_problems(*ALWAYS, 404),
 )
-def artifacts(service: TheService, caller: Reader, job_id: str) -> Response:
+def artifacts(service: TheService, caller: Reader, job_id: JobId) -> Response:
     """The files that are there by now, with bytes and SHA-256."""
     job = see_job(service, caller, job_id)
     found = list_artifacts(service.storage().job(job.id), service.digests)
@@ -60,7 +66,9 @@ DOWNLOAD: dict[str, Any] = {
     "responses": {
         200: {
             "description": "The file.",
-            "content": {kind: {} if "json" in kind else BINARY for kind in sorted(set(MEDIA_TYPES.values()))},
+            "content": {
+                kind: {"example": {}} if "json" in kind else BINARY for kind in sorted(set(MEDIA_TYPES.values()))
+            },
         },
         206: {"description": "The range asked for (Range, If-Range)."},
         **NOT_MODIFIED,
@@ -71,7 +79,7 @@ DOWNLOAD: dict[str, Any] = {
 
 @router.get("/artifacts/{name}", **DOWNLOAD)
 @router.head("/artifacts/{name}", **DOWNLOAD, operation_id="head_artifact")
-def download(service: TheService, caller: Reader, request: Request, job_id: str, name: str) -> Response:
+def download(service: TheService, caller: Reader, request: Request, job_id: JobId, name: Name) -> Response:
     """One of the listed files, by its name; the ETag is its SHA-256."""
     job = see_job(service, caller, job_id)
     opened = open_artifact(service.storage().job(job.id), name, service.digests)
@@ -90,7 +98,7 @@ def download(service: TheService, caller: Reader, request: Request, job_id: str,
         **document_problems(*ALWAYS, 404),
     },
 )
-def download_all(service: TheService, caller: Reader, request: Request, job_id: str) -> Response:
+def download_all(service: TheService, caller: Reader, request: Request, job_id: JobId) -> Response:
     """Every listed file in one zip, in a folder of the job's id."""
     job = see_job(service, caller, job_id)
     folder = service.storage().job(job.id)
@@ -111,12 +119,12 @@ def download_all(service: TheService, caller: Reader, request: Request, job_id: 
     response_model=ConditionList,
     summary="The diagram's rows so far",
     responses={
-        200: {"content": {CSV: {"schema": {"type": "string"}}, ARROW: BINARY, PARQUET: BINARY}},
+        200: {"content": {CSV: {"schema": {"type": "string"}, "example": CSV_EXAMPLE}, ARROW: BINARY, PARQUET: BINARY}},
         **NOT_MODIFIED,
         **document_problems(*ALWAYS, 404, 406),
     },
 )
-async def conditions(service: TheService, caller: Reader, request: Request, job_id: str) -> Response:
+async def conditions(service: TheService, caller: Reader, request: Request, job_id: JobId) -> Response:
     """One row per condition that has a finished trial: JSON, CSV, Arrow or Parquet by Accept."""
     media_type = choose(request.headers.get("accept"), TABLE_TYPES)
     if media_type is None:
@@ -142,13 +150,13 @@ async def conditions(service: TheService, caller: Reader, request: Request, job_
     responses={
         200: {
             "description": "The picture of the rows finished so far.",
-            "content": {kind: {"schema": {"type": "object"}} if "json" in kind else BINARY for kind in PICTURES},
+            "content": {kind: VEGA_LITE_SOURCE if "json" in kind else BINARY for kind in PICTURES},
         },
         **NOT_MODIFIED,
         **document_problems(*ALWAYS, 404, 406, 500),
     },
 )
-async def diagram(service: TheService, caller: Reader, request: Request, job_id: str) -> Response:
+async def diagram(service: TheService, caller: Reader, request: Request, job_id: JobId) -> Response:
     """The Vega-Lite source; PNG, SVG or PDF by Accept. Drawing takes seconds; the same rows are drawn once."""
     media_type = choose(request.headers.get("accept"), tuple(PICTURES))
     if media_type is None:

@@ -7,9 +7,9 @@ from fastapi import Depends, Request
 
 from phase_diagrams.problem import SpecError
 from phase_diagrams.spec import JobSpec, parse_spec
+from service.examples import EXAMPLE_SPEC
 from service.problem import Refusal
 from service.settings import Settings
-from service.views import EXAMPLE_SPEC
 
 SCHEMA_NAME = "JobSpec"
 REQUEST_BODY: dict[str, Any] = {

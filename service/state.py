@@ -13,6 +13,7 @@ from service.artifacts import Digests, Storage, open_storage
 from service.drawing import Drawer
 from service.jobs import deleted_jobs, forget
 from service.leases import expire, stop_overlong
+from service.lookup import Lookup
 from service.metrics import Metrics
 from service.migrations import ForeignDatabase, migrate
 from service.partial import Cache
@@ -31,6 +32,7 @@ class Service:
 
     settings: Settings
     database: Database
+    lookup: Lookup
     feeds: Feeds
     metrics: Metrics
     clock: Callable[[], float]
@@ -73,6 +75,13 @@ class Service:
         if self.trouble is not None:
             raise Refusal(503, "The service is starting: its database is not ready. Try again.", "starting", _RETRY)
 
+    def prove_writable(self) -> None:
+        """Write to the database what is there already: its disk is writable and its lock can be had. Raises
+        SQLAlchemy's errors.
+        """
+        with self.database.writing() as connection:
+            connection.execute(sa.text("UPDATE alembic_version SET version_num = version_num"))
+
     def drain(self) -> None:
         """Take no more leases, end the streams, say so in readyz."""
         self.draining = True
@@ -90,9 +99,7 @@ class Service:
         if self.trouble is not None:
             return self.trouble
         try:
-            with self.database.writing() as connection:
-                # Written, then taken back: proof of a writable disk and of a lock that can be had.
-                connection.execute(sa.text("UPDATE alembic_version SET version_num = version_num"))
+            self.prove_writable()
         except sa.exc.SQLAlchemyError as error:
             return f"cannot be written: {_brief(error)}"
         return "ok"
@@ -120,7 +127,8 @@ PROBE_SECONDS = 2.0
 def open_service(settings: Settings, clock: Callable[[], float] = time.time) -> Service:
     """Put the parts together; nothing is read or written yet. Raises ValueError."""
     database = open_database(settings.database, settings.database_timeout)
-    return Service(settings, database, Feeds(database, settings.poll_seconds), Metrics(database), clock)
+    feeds = Feeds(database, settings.poll_seconds)
+    return Service(settings, database, Lookup(database), feeds, Metrics(database), clock)
 
 
 class Upkeep:
@@ -163,7 +171,9 @@ class Upkeep:
         service.refresh_ring()
         now = service.clock()
         if self._shaken:
-            # While this process or the database was away nobody could heartbeat: give the workers one lease's time.
+            # While this process or the database was away nobody could heartbeat: give the workers one lease's time,
+            # from when they can again.
+            service.prove_writable()
             self._leases_from = time.monotonic() + service.settings.lease_seconds
             self._shaken = False
         if time.monotonic() >= self._leases_from:

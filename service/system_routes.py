@@ -37,7 +37,9 @@ async def ready(service: TheService) -> Response:
     summary="Metrics for Prometheus",
     response_class=Response,
     responses={
-        200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+        200: {
+            "content": {"text/plain": {"schema": {"type": "string"}, "example": 'saephase_jobs{status="queued"} 3.0\n'}}
+        },
         **document_problems(401, 403, 503),
     },
 )

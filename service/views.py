@@ -1,44 +1,20 @@
 """Records to the JSON that clients see, and the bodies that they send."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+from fastapi import Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from service.events import Event
+from service.examples import EXAMPLE_CONDITION, EXAMPLE_ID, EXAMPLE_JOB, EXAMPLE_PROGRESS, EXAMPLE_SPEC
 from service.jobs import Status
 from service.records import Job
 
 JOB_ID = "^[0-9a-f]{16}$"
 PRINTABLE = r"^[\x20-\x7e]+$"
-
-EXAMPLE_SPEC: dict[str, Any] = {
-    "name": "quickstart",
-    "data": {"n_features": 40, "n_inputs": 10},
-    "grid": {"sparsity": [0.5, 0.8, 0.9, 0.95], "hidden_dim": [20, 40, 80], "activation": ["topk:1", "topk:2", "relu"]},
-}
-EXAMPLE_PROGRESS: dict[str, Any] = {
-    "trials_done": 96,
-    "trials_total": 288,
-    "trials_reused": 24,
-    "seconds": 12.5,
-    "eta_seconds": 25.0,
-}
-EXAMPLE_JOB: dict[str, Any] = {
-    "id": "9f86d081884c7d65",
-    "name": "quickstart",
-    "status": "running",
-    "priority": 0,
-    "owner": "ada",
-    "created_at": "2026-11-22T09:30:00.000Z",
-    "started_at": "2026-11-22T09:30:01.250Z",
-    "ended_at": None,
-    "progress": EXAMPLE_PROGRESS,
-    "spec": EXAMPLE_SPEC,
-    "error": None,
-    "links": {"self": "/v1/jobs/9f86d081884c7d65", "events": "/v1/jobs/9f86d081884c7d65/events"},
-}
 
 
 def _example(value: dict[str, Any]) -> ConfigDict:
@@ -128,6 +104,7 @@ class ArtifactList(BaseModel):
 class ConditionList(BaseModel):
     """The conditions that have finished trials, in grid order."""
 
+    model_config = _example({"items": [EXAMPLE_CONDITION], "next_cursor": None})
     items: list[dict[str, Any]]
     """The columns of conditions.parquet."""
     next_cursor: None
@@ -193,19 +170,23 @@ def _number(value: object) -> object:
 Count = Annotated[int, Field(ge=0, le=10**9), BeforeValidator(_number)]
 Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False), BeforeValidator(_number)]
 Priority = Annotated[int, Field(ge=-1000, le=1000)]
+JobId = Annotated[str, Path(description="Id of the job.", examples=[EXAMPLE_ID])]
+LeaseId = Annotated[str, Path(description="Id of the lease.", examples=["0" * 32])]
 
 
 class Change(Strict):
     """What can be changed of a job."""
 
-    priority: Annotated[int, Field(ge=-1000, le=1000, examples=[5]), BeforeValidator(_number)]
+    model_config = ConfigDict(json_schema_extra={"examples": [{"priority": 5}]})
+    priority: Annotated[int, Field(ge=-1000, le=1000), BeforeValidator(_number)]
     """Higher runs first."""
 
 
 class LeaseRequest(Strict):
     """A worker that wants a job."""
 
-    worker: Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE, examples=["gpu-7:4211"])]
+    model_config = ConfigDict(json_schema_extra={"examples": [{"worker": "gpu-7:4211"}]})
+    worker: Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)]
     """A name for people to know it by."""
 
 
@@ -228,9 +209,9 @@ class LeaseView(BaseModel):
         {
             "lease_id": "0" * 32,
             "fence": 1,
-            "job_id": "9f86d081884c7d65",
+            "job_id": EXAMPLE_ID,
             "spec": EXAMPLE_SPEC,
-            "folder": "s3://lab/saephase/jobs/9f86d081884c7d65",
+            "folder": f"s3://lab/saephase/jobs/{EXAMPLE_ID}",
             "reuse": [],
             "expires_at": "2026-11-22T09:30:31.250Z",
             "ttl_seconds": 30.0,
@@ -262,6 +243,16 @@ class Report(Strict):
 class Heartbeat(Strict):
     """A worker's sign of life."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "progress": EXAMPLE_PROGRESS,
+                    "events": [{"type": "message", "data": {"text": "drawing"}, "key": "1-7"}],
+                }
+            ]
+        }
+    )
     progress: Progress | None = None
     events: Annotated[list[Report], Field(max_length=1000)] = []
 
@@ -278,6 +269,7 @@ class HeartbeatView(BaseModel):
 class Finish(Strict):
     """How a run ended."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "succeeded", "progress": EXAMPLE_PROGRESS}]})
     status: Annotated[str, Field(pattern="^(succeeded|failed|cancelled)$", examples=["succeeded"])]
     error: Annotated[str, Field(max_length=20_000)] | None = None
     progress: Progress | None = None
@@ -304,9 +296,9 @@ def timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def view_job(job: Job) -> dict[str, Any]:
-    """A job as clients see it."""
-    return {
+def write_job(job: Job) -> str:
+    """A job as clients see it, as JSON; its spec is stored as JSON and goes out as it is."""
+    view = {
         "id": job.id,
         "name": job.name,
         "status": job.status,
@@ -322,28 +314,26 @@ def view_job(job: Job) -> dict[str, Any]:
             "seconds": job.seconds,
             "eta_seconds": job.eta_seconds,
         },
-        "spec": json.loads(job.spec),
         "error": job.error,
         "links": _links(job.id),
     }
+    return f'{_compact(view)[:-1]},"spec":{job.spec}}}'
 
 
-def view_submission(job: Job) -> dict[str, Any]:
+def write_submission(job: Job) -> str:
     """A job as it was when it was submitted: what every repetition of the request is answered."""
-    return {
-        **view_job(job),
-        "status": "queued",
-        "started_at": None,
-        "ended_at": None,
-        "progress": {
-            "trials_done": 0,
-            "trials_total": job.trials_total,
-            "trials_reused": 0,
-            "seconds": 0.0,
-            "eta_seconds": None,
-        },
-        "error": None,
-    }
+    fresh: dict[str, Any] = dict.fromkeys(("started_at", "ended_at", "eta_seconds", "error"))
+    return write_job(replace(job, status="queued", trials_done=0, trials_reused=0, seconds=0.0, **fresh))
+
+
+def write_page(jobs: list[Job], after: int | None) -> str:
+    """A page of jobs as JSON, and the number to go on from (None: it is the last page)."""
+    cursor = "null" if after is None else f'"{after}"'
+    return f'{{"items":[{",".join(map(write_job, jobs))}],"next_cursor":{cursor}}}'
+
+
+_compact = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+"""Made once: json.dumps makes an encoder for every call that wants no spaces."""
 
 
 def _links(job_id: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_eight_kills_lose_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "benchmarks/soak.py", "--kills", "8", "--seed", "3", "--keep", str(tmp_path)]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)

@@ -30,7 +30,7 @@ def make_settings(database: str, storage: Any, **chosen: Any) -> Settings:
 @pytest.fixture(scope="module")
 def server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A service without tokens; its database is shared by the tests of a module."""
-    settings = make_settings(database_url, tmp_path_factory.mktemp("storage"), lease_seconds=1.0, comment_seconds=0.5)
+    settings = make_settings(database_url, tmp_path_factory.mktemp("storage"), lease_seconds=3.0, comment_seconds=0.5)
     with running(settings) as found:
         yield found
 

@@ -115,11 +115,15 @@ class FakeWorker:
         """Take a job and finish it; its id."""
         lease = self.take()
         assert lease is not None
+        self.finish_job()
+        return str(lease["job_id"])
+
+    def finish_job(self) -> None:
+        """Finish the job that was taken."""
         done = self.write_rows()
         assert self.say("heartbeat", {"progress": self.progress(done)}).status_code == 200
         self.merge()
         assert self.say("finish", {"status": "succeeded", "progress": self.progress(done)}).status_code == 204
-        return str(lease["job_id"])
 
 
 def submit(client: httpx.Client, spec: dict[str, Any] | None = None, **headers: str) -> dict[str, Any]:

@@ -109,6 +109,13 @@ def test_a_token_works_at_once_and_is_revoked_within_seconds(guarded):
     assert (found.owner, found.role, found.label, found.revoked_at is None) == ("new", "read", "laptop", False)
 
 
+def test_the_first_token_is_its_owners_from_the_first_request(tmp_path):
+    with running(make_settings(f"sqlite:///{tmp_path / 'jobs.sqlite3'}", tmp_path)) as server:
+        _, secret = create_token(server.service.database, "ada", "submit", time.time())
+        with server.client(secret) as client:
+            assert submit(client)["owner"] == "ada"
+
+
 def test_secrets_are_not_stored(guarded):
     server, secrets = guarded
     import sqlalchemy as sa

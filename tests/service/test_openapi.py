@@ -1,10 +1,13 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from phase_diagrams.tables import CONDITIONS
+from service.examples import EXAMPLE_CONDITION
 from tests.service.conftest import make_settings
 from tests.service.running import FakeWorker, running, submit
 
@@ -71,6 +74,68 @@ def test_the_examples_are_what_the_service_takes_and_answers(document, local):
         jsonschema.validate(job, schema)
         jsonschema.validate(document["components"]["schemas"]["JobView"]["examples"][0], schema)
         client.post(f"/v1/jobs/{job['id']}/cancel")
+
+
+def shows_an_example(content, schemas):
+    """Whether a reader sees what the content looks like: beside it, in its schema, or in every part of that."""
+    if "example" in content or "examples" in content:
+        return True
+    schema = content.get("schema", {})
+    if "$ref" in schema:
+        schema = schemas[schema["$ref"].rpartition("/")[2]]
+    return schema.get("format") == "binary" or bool(schema.get("examples"))
+
+
+def test_every_call_shows_what_goes_in_and_what_comes_out(document):
+    schemas = document["components"]["schemas"]
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            where = f"{method} {path}"
+            for parameter in operation.get("parameters", []):
+                assert parameter["description"], (where, parameter["name"])
+                assert {"examples", "default"} & set(parameter["schema"]), (where, parameter["name"])
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                assert shows_an_example(content, schemas), where
+            for status, answer in operation["responses"].items():
+                for kind, content in answer.get("content", {}).items():
+                    assert shows_an_example(content, schemas), (where, status, kind)
+
+
+def test_examples_keep_to_their_schemas(document):
+    import jsonschema
+
+    checked = 0
+    for name, schema in document["components"]["schemas"].items():
+        for example in schema.get("examples", []):
+            jsonschema.validate(example, {"$ref": f"#/components/schemas/{name}", "components": document["components"]})
+            checked += 1
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                problem = answer.get("content", {}).get("application/problem+json")
+                if problem is not None:
+                    schema = {**problem["schema"], "components": document["components"]}
+                    jsonschema.validate(problem["example"], schema)
+                    assert problem["example"]["status"] == int(status)
+                    checked += 1
+    assert checked > 50
+    assert set(EXAMPLE_CONDITION) <= set(CONDITIONS.names)
+
+
+def test_the_page_of_calls_loads_nothing_from_elsewhere(local):
+    with local.client() as client:
+        page = client.get("/docs")
+        loaded = re.findall(r'(?:src|href)="([^"]*)"', page.text)
+        assert {"/swagger/swagger-ui-bundle.js", "/swagger/swagger-ui.css", "/page/docs.js"} <= set(loaded)
+        for url in loaded:
+            assert re.match("/[a-z]", url), url
+            assert client.get(url).status_code == 200, url
+        assert "<script>" not in page.text
+        policy = page.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self';")
+        assert "unsafe" not in policy
+        assert "http" not in policy
+        assert "/openapi.json" in client.get("/page/docs.js").text
 
 
 def fuzz(url, token, examples, phases, seconds):

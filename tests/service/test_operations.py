@@ -22,13 +22,15 @@ from tests.service.test_jobs import is_problem
 ASSETS = Path(__file__).parent / "assets"
 
 SERVE = """
+import os
 import sys
 from pathlib import Path
 from service.logs import log_json
 from service.server import serve
-from service.settings import local_settings
+from service.settings import environment_settings, local_settings
 log_json()
-serve(local_settings(Path(sys.argv[1]), port=0, lease_seconds=5.0), lambda url: print(url, flush=True))
+chosen = {"port": 0, "lease_seconds": 5.0, **environment_settings(os.environ)}
+serve(local_settings(Path(sys.argv[1]), **chosen), lambda url: print(url, flush=True))
 """
 
 
@@ -121,7 +123,7 @@ def test_metrics_tell_the_queue_and_the_work(local):
 
 
 def test_a_failure_of_ours_tells_nothing_of_the_inside(local, monkeypatch):
-    monkeypatch.setattr("service.jobs.find_job", lambda *_: 1 / 0)
+    monkeypatch.setattr("service.lookup.find_jobs", lambda *_: 1 / 0)
     with local.client() as client:
         problem = is_problem(client.get(f"/v1/jobs/{'0' * 16}"), 500)
     assert "ZeroDivision" not in str(problem)

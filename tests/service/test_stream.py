@@ -131,7 +131,8 @@ def test_streams_of_a_deleted_job_end_and_are_counted(client, server):
 def test_a_client_that_goes_away_is_forgotten(client, server):
     job = submit(client)
     with server.client() as mine, mine.stream("GET", f"/v1/jobs/{job['id']}/events") as answer:
-        next(answer.iter_raw())
+        chunks = answer.iter_raw()  # kept: the connection is closed with it
+        next(chunks)
         until(lambda: server.service.feeds.open == 1)
     until(lambda: server.service.feeds.open == 0)
     client.post(f"/v1/jobs/{job['id']}/cancel")
