@@ -112,6 +112,20 @@ def splat_int(typingctx: Any, value: Any) -> Any:
 
 
 @intrinsic
+def broadcast(typingctx: Any, array: Any, index: Any) -> Any:
+    """The number array[index] of a flat float32 (or 32-bit integer) array in every lane; index must not be negative."""
+    is_float = array.dtype == types.float32
+    vector, result = (_FLOATS, float_lanes) if is_float else (_INTS, int_lanes)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        # Without numba's own indexing: its test for negative indices halved the encoder's speed (docs/performance.md).
+        flat = context.make_array(signature.args[0])(context, builder, args[0])
+        return _splat(builder, builder.load(builder.gep(flat.data, [args[1]])), vector)
+
+    return result(array, types.intp), codegen
+
+
+@intrinsic
 def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """a * b + c, rounded once."""
 
@@ -140,6 +154,29 @@ multiply = _binary("multiply", lambda builder, a, b: builder.fmul(a, b))
 divide = _binary("divide", lambda builder, a, b: builder.fdiv(a, b))
 greater = _binary("greater", lambda builder, a, b: builder.fcmp_ordered(">", a, b), bit_lanes)
 at_least = _binary("at_least", lambda builder, a, b: builder.fcmp_ordered(">=", a, b), bit_lanes)
+
+
+def _larger(builder: Any, a: Any, b: Any) -> Any:
+    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+
+def _smaller(builder: Any, a: Any, b: Any) -> Any:
+    return builder.select(builder.fcmp_ordered("<", a, b), a, b)
+
+
+# One instruction each; where a is not a number, both give b.
+larger = _binary("larger", _larger)
+smaller = _binary("smaller", _smaller)
+
+
+@intrinsic
+def words_at_most(typingctx: Any, a: Any, b: Any) -> Any:
+    """Lane-wise a <= b of unsigned 32-bit words."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.icmp_unsigned("<=", args[0], args[1])
+
+    return bit_lanes(int_lanes, int_lanes), codegen
 
 
 @intrinsic
@@ -173,6 +210,37 @@ def any_lane(typingctx: Any, condition: Any) -> Any:
         return builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(LANES), 0))
 
     return types.boolean(bit_lanes), codegen
+
+
+@intrinsic
+def lane_bits(typingctx: Any, condition: Any) -> Any:
+    """The lanes in which the condition holds, as the low 16 bits of an integer; lane 0 is the lowest."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.zext(builder.bitcast(args[0], ir.IntType(LANES)), ir.IntType(64))
+
+    return types.int64(bit_lanes), codegen
+
+
+@intrinsic
+def lowest_bit(typingctx: Any, bits: Any) -> Any:
+    """The place of the lowest bit that is set; bits must not be 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def has_wide_registers(typingctx: Any) -> Any:
+    """Whether the 16 lanes are one register here (AVX-512), known when the kernel is compiled."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        features = context.codegen().magic_tuple()[-1]
+        return ir.Constant(ir.IntType(1), int("+avx512f" in str(features)))
+
+    return types.boolean(), codegen
 
 
 @intrinsic
