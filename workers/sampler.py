@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from phase_diagrams.code_law import active_count, firing_probabilities
 from phase_diagrams.spec import Data
-from workers.lanes import LANES, broadcast, fma, lane_bits, load, lowest_bit, splat, store, words_at_most
+from workers.lanes import LANES, LANES_LOG2, broadcast, fma, lane_bits, load, lowest_bit, splat, store, words_at_most
 from workers.philox import MAGNITUDE, NOISE, draw_words, philox, standard_normal, unit
 
 Floats = npt.NDArray[np.float32]
@@ -22,6 +22,7 @@ Floats = npt.NDArray[np.float32]
 _MAGNITUDES = {"uniform": 0, "constant": 1, "half_normal": 2, "exponential": 3}
 EVALUATION_STEP = 2**31
 """Steps from here on are the evaluation data: training never reaches them (spec: steps <= 10^7)."""
+_ZERO = np.float32(0.0)
 _GROUP = 64
 """Samples whose words are drawn at a time: enough for LLVM's vectors, few enough that 200 features stay in the L2 cache."""
 
@@ -32,6 +33,7 @@ class Stream:
 
     key: int
     dictionary: Floats  # (n_inputs, n_features)
+    directions: Floats  # (n_features, n_inputs padded to LANES): its columns, as the sampler adds them
     probabilities: Floats  # (n_features,)
     n_active: int
     """Active features per sample of an exactly-k code; 0 for a Bernoulli code."""
@@ -62,9 +64,13 @@ def open_stream(data: Data, dictionary: Floats, sparsity: float, key: int) -> St
     """The stream of a spec's data section at one sparsity, under a 64-bit key."""
     law = data.code
     probabilities = firing_probabilities(data.n_features, sparsity, law.firing.kind, law.firing.exponent)
+    n_inputs, n_features = dictionary.shape
+    directions = np.zeros((n_features, -(-n_inputs // LANES) * LANES), np.float32)
+    directions[:, :n_inputs] = dictionary.T
     return Stream(
         key=key,
         dictionary=np.ascontiguousarray(dictionary, dtype=np.float32),
+        directions=directions,
         probabilities=probabilities.astype(np.float32),
         n_active=active_count(data.n_features, sparsity) if law.kind == "exact" else 0,
         magnitude=_MAGNITUDES[law.magnitude],
@@ -98,12 +104,10 @@ def open_batches(stream: Stream, n_steps: int, batch_size: int) -> Batches:
 
 def fill_batches(stream: Stream, first_step: int, batches: Batches) -> None:
     """Draw as many consecutive batches as there is room for, in place; samples and inputs that pad it stay zero."""
-    directions = np.zeros((stream.n_features, batches.samples.shape[2]), np.float32)
-    directions[:, : stream.n_inputs] = stream.dictionary.T
     _draw_batches(
         _law(stream),
         first_step,
-        directions.reshape(-1),
+        stream.directions.reshape(-1),
         np.float32(stream.noise),
         stream.n_inputs,
         batches.batch_size,
@@ -144,14 +148,16 @@ def _fire(limits: Any, n_features: Any, words: Any, offset: Any, active: Any, va
         counts[lane] = 0
     for block in range(0, n_features, 4):
         fired = np.int64(0)
-        for i in range(min(4, n_features - block)):
+        for i in range(4):
             word = load(flat, (block + i) * group + offset)
             fired |= lane_bits(words_at_most(word, broadcast(limits, block + i))) << (LANES * i)
+        if block + 4 > n_features:
+            fired &= (np.int64(1) << (LANES * (n_features - block))) - 1
         # One loop over four features' bits: a branch per feature would be mispredicted as often as not.
         while fired != 0:
             bit = lowest_bit(fired)
             fired &= fired - 1
-            lane, feature = bit % LANES, block + bit // LANES
+            lane, feature = bit & (LANES - 1), block + (bit >> LANES_LOG2)
             place = counts[lane]
             active[lane, place] = feature
             values[lane, place] = words[feature, offset + lane]
@@ -220,6 +226,29 @@ def _draw_features(law: Any, step: Any, features: Any) -> None:
 
 
 @numba.njit(cache=True)
+def _superpose(code: Any, active: Any, directions: Any, width: Any, rows: Any, row: Any) -> None:
+    """W_p x of one sample's active features, added in their order."""
+    whole = width // (4 * LANES) * (4 * LANES)
+    for d in range(0, whole, 4 * LANES):
+        x0, x1, x2, x3 = splat(_ZERO), splat(_ZERO), splat(_ZERO), splat(_ZERO)
+        for place in range(code.size):
+            value, at = broadcast(code, place), np.int64(active[place]) * width + d
+            x0 = fma(value, load(directions, at), x0)
+            x1 = fma(value, load(directions, at + LANES), x1)
+            x2 = fma(value, load(directions, at + 2 * LANES), x2)
+            x3 = fma(value, load(directions, at + 3 * LANES), x3)
+        store(rows, row + d, x0)
+        store(rows, row + d + LANES, x1)
+        store(rows, row + d + 2 * LANES, x2)
+        store(rows, row + d + 3 * LANES, x3)
+    for d in range(whole, width, LANES):
+        x = splat(_ZERO)
+        for place in range(code.size):
+            x = fma(broadcast(code, place), load(directions, np.int64(active[place]) * width + d), x)
+        store(rows, row + d, x)
+
+
+@numba.njit(cache=True)
 def _add_noise(law: Any, step: Any, sample: Any, noise: Any, row: Any) -> None:
     for d in range(row.size):
         w0, w1, _, _ = philox(law[0], law[1], d, sample, step, NOISE)
@@ -255,13 +284,7 @@ def _draw_batches(
             _draw_codes(law, step, first, here, words, race, active, raw, counts, values)
             for lane in range(here):
                 row = (t * samples.shape[1] + first + lane) * width
-                code = values[lane]
-                for d in range(0, width, LANES):
-                    x = splat(np.float32(0.0))
-                    for place in range(counts[lane]):
-                        direction = load(directions, np.int64(active[lane, place]) * width + d)
-                        x = fma(broadcast(code, place), direction, x)
-                    store(rows, row + d, x)
+                _superpose(values[lane, : counts[lane]], active[lane], directions, width, rows, row)
                 if noise > 0:
                     _add_noise(law, step, first + lane, noise, rows[row : row + n_inputs])
             block = blocks[t, first // LANES]
