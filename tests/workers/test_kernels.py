@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.kernels import kth_largest
+from workers.encoding import kth_largest
 from workers.lanes import LANES
 
 
