@@ -1,8 +1,8 @@
 """Encoder rows and samples to latents: pre-activations of 16 samples at a time, and which of them stay.
 
 The k largest of a sample are found without sorting. The k-th largest of the maxima of small groups of latents is at
-most the k-th largest latent, and costs one comparison per latent; those at or above it are few more than k, and come out
-of 16-bit masks. Nothing here depends on how latents are grouped: the choice is exact.
+most the k-th largest latent, and costs one comparison per latent; those at or above it are few more than k, and come
+out of bit masks. Nothing here depends on how latents are grouped: the choice is exact.
 """
 
 from typing import Any
@@ -17,9 +17,7 @@ from workers.lanes import (
     any_lane,
     at_least,
     broadcast,
-    choose,
     fma,
-    greater,
     has_wide_registers,
     lane_bits,
     larger,
@@ -149,7 +147,10 @@ def least_of_top(pre: Any, n_latents: Any, k: Any, held: Any) -> Any:
             _sink(k, held, a, b, c, d)
     elif n_latents >= 4 * k:
         for at in range(0, n_latents * LANES, 8 * LANES):
-            a, b = larger(load(pre, at), load(pre, at + LANES)), larger(load(pre, at + 2 * LANES), load(pre, at + 3 * LANES))
+            a, b = (
+                larger(load(pre, at), load(pre, at + LANES)),
+                larger(load(pre, at + 2 * LANES), load(pre, at + 3 * LANES)),
+            )
             c = larger(load(pre, at + 4 * LANES), load(pre, at + 5 * LANES))
             d = larger(load(pre, at + 6 * LANES), load(pre, at + 7 * LANES))
             _sink(k, held, a, b, c, d)
@@ -268,5 +269,3 @@ def latent_offset(encoder: Any, bias: Any, decoder_bias: Any, n_latents: Any, wi
         for d in range(0, width, LANES):
             dot = fma(load(encoder, latent * width + d), load(decoder_bias, d), dot)
         offset[latent] = bias[latent] - total(dot)
-
-

@@ -3,7 +3,7 @@
 Sixteen samples go side by side in the lanes while encoding (`encoding`); afterwards only active latents take part
 (`gradients`). E and D are encoder and decoder rows; a tied SAE passes one matrix for both, and one gradient buffer, so
 that both halves of its gradient add up in it. Arrays over inputs are padded with zeros to whole lanes, so that no loop
-has a remainder. Numba's cache looks at this file's time only: touch it after a change to a module that it is built from.
+has a remainder. Numba's cache looks at this file's time only: touch it after a change to a module that it is built of.
 """
 
 from typing import Any
@@ -32,9 +32,7 @@ _ZERO = np.float32(0.0)
 
 
 @numba.njit(cache=True)
-def _encode_batch(
-    encoder: Any, offset: Any, width: Any, blocks: Any, n_inputs: Any, batch_size: Any, pre: Any
-) -> None:
+def _encode_batch(encoder: Any, offset: Any, width: Any, blocks: Any, n_inputs: Any, batch_size: Any, pre: Any) -> None:
     """Pre-activations of a whole batch, block after block; those of samples that pad the last block become 0."""
     flat = blocks.reshape(-1)
     block_size, size = blocks.shape[1] * LANES, offset.size * LANES

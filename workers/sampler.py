@@ -24,7 +24,8 @@ EVALUATION_STEP = 2**31
 """Steps from here on are the evaluation data: training never reaches them (spec: steps <= 10^7)."""
 _ZERO = np.float32(0.0)
 _GROUP = 64
-"""Samples whose words are drawn at a time: enough for LLVM's vectors, few enough that 200 features stay in the L2 cache."""
+"""Samples whose words are drawn at a time: enough for LLVM's vectors, few enough that those of 200 features stay in the
+L2 cache."""
 
 
 @dataclass(frozen=True, slots=True)
