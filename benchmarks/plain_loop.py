@@ -1,4 +1,4 @@
-"""One SAE in plain PyTorch, as a researcher would write it: autograd, torch.optim.Adam, torch.topk, data drawn inside."""
+"""One SAE in plain PyTorch, as a researcher would write it: autograd, torch.optim.Adam, torch.topk, drawn data."""
 
 import time
 
