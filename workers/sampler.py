@@ -60,6 +60,10 @@ class Batches:
     blocks: Floats  # (steps, batch padded / LANES, n_inputs padded to 4, LANES)
     batch_size: int
 
+    def head(self, n_steps: int) -> "Batches":
+        """Its first batches, in the same memory."""
+        return Batches(self.samples[:n_steps], self.blocks[:n_steps], self.batch_size)
+
 
 def open_stream(data: Data, dictionary: Floats, sparsity: float, key: int) -> Stream:
     """The stream of a spec's data section at one sparsity, under a 64-bit key."""
