@@ -94,6 +94,53 @@ def sparse_gradients(
 
 
 @numba.njit(cache=True)
+def _add_outer(
+    latents: Any, slopes: Any, residual_rows: Any, centred: Any, n_latents: Any, width: Any, decoder_gradient: Any,
+    encoder_gradient: Any,
+) -> None:  # fmt: skip
+    """Add z_j g to the decoder's gradient and dz_j (x - b_d) to the encoder's, of 16 samples."""
+    for latent in range(0, n_latents, 2):
+        z_at = latent * LANES
+        for d in range(0, width, LANES):
+            decoder_row, encoder_row = splat(_ZERO), splat(_ZERO)
+            decoder_next, encoder_next = splat(_ZERO), splat(_ZERO)
+            for lane in range(LANES):
+                g, x = load(residual_rows, lane * width + d), load(centred, lane * width + d)
+                decoder_row = fma(broadcast(latents, z_at + lane), g, decoder_row)
+                encoder_row = fma(broadcast(slopes, z_at + lane), x, encoder_row)
+                decoder_next = fma(broadcast(latents, z_at + LANES + lane), g, decoder_next)
+                encoder_next = fma(broadcast(slopes, z_at + LANES + lane), x, encoder_next)
+            at = latent * width + d
+            store(decoder_gradient, at, add(load(decoder_gradient, at), decoder_row))
+            store(encoder_gradient, at, add(load(encoder_gradient, at), encoder_row))
+            store(decoder_gradient, at + width, add(load(decoder_gradient, at + width), decoder_next))
+            store(encoder_gradient, at + width, add(load(encoder_gradient, at + width), encoder_next))
+
+
+@numba.njit(cache=True)
+def _add_outer_tied(
+    latents: Any, slopes: Any, residual_rows: Any, centred: Any, n_latents: Any, width: Any, gradient: Any
+) -> None:
+    """Add z_j g + dz_j x of 16 samples to the one gradient of a tied SAE."""
+    for latent in range(0, n_latents, 4):
+        z_at = latent * LANES
+        for d in range(0, width, LANES):
+            r0, r1, r2, r3 = splat(_ZERO), splat(_ZERO), splat(_ZERO), splat(_ZERO)
+            for lane in range(LANES):
+                g, x = load(residual_rows, lane * width + d), load(centred, lane * width + d)
+                at = z_at + lane
+                r0 = fma(broadcast(slopes, at), x, fma(broadcast(latents, at), g, r0))
+                r1 = fma(broadcast(slopes, at + LANES), x, fma(broadcast(latents, at + LANES), g, r1))
+                r2 = fma(broadcast(slopes, at + 2 * LANES), x, fma(broadcast(latents, at + 2 * LANES), g, r2))
+                r3 = fma(broadcast(slopes, at + 3 * LANES), x, fma(broadcast(latents, at + 3 * LANES), g, r3))
+            at = latent * width + d
+            store(gradient, at, add(load(gradient, at), r0))
+            store(gradient, at + width, add(load(gradient, at + width), r1))
+            store(gradient, at + 2 * width, add(load(gradient, at + 2 * width), r2))
+            store(gradient, at + 3 * width, add(load(gradient, at + 3 * width), r3))
+
+
+@numba.njit(cache=True)
 def dense_gradients(
     decoder: Any,
     decoder_bias: Any,
@@ -175,22 +222,10 @@ def dense_gradients(
             residual_rows[lane * width + d] = residual[d * LANES + lane]
         for d in range(0, width, LANES):
             store(centred, lane * width + d, subtract(load(samples, row + d), load(decoder_bias, d)))
-    for latent in range(0, n_latents, 2):
-        z_at = latent * LANES
-        for d in range(0, width, LANES):
-            decoder_row, encoder_row = splat(_ZERO), splat(_ZERO)
-            decoder_next, encoder_next = splat(_ZERO), splat(_ZERO)
-            for lane in range(LANES):
-                g, x = load(residual_rows, lane * width + d), load(centred, lane * width + d)
-                decoder_row = fma(broadcast(latents, z_at + lane), g, decoder_row)
-                encoder_row = fma(broadcast(slopes, z_at + lane), x, encoder_row)
-                decoder_next = fma(broadcast(latents, z_at + LANES + lane), g, decoder_next)
-                encoder_next = fma(broadcast(slopes, z_at + LANES + lane), x, encoder_next)
-            at = latent * width + d
-            store(decoder_gradient, at, add(load(decoder_gradient, at), decoder_row))
-            store(encoder_gradient, at, add(load(encoder_gradient, at), encoder_row))
-            store(decoder_gradient, at + width, add(load(decoder_gradient, at + width), decoder_next))
-            store(encoder_gradient, at + width, add(load(encoder_gradient, at + width), encoder_next))
+    if biased:
+        _add_outer(latents, slopes, residual_rows, centred, n_latents, width, decoder_gradient, encoder_gradient)
+    else:
+        _add_outer_tied(latents, slopes, residual_rows, centred, n_latents, width, encoder_gradient)
     if biased:
         for latent in range(n_latents):
             bias_gradient[latent] += total(load(slopes, latent * LANES))

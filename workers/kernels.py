@@ -86,7 +86,7 @@ def train_steps(
     residual_rows = np.zeros(width * LANES, np.float32)
     candidates = np.empty(pre.size + LANES if kind == BATCHTOPK else 1, np.float32)
     threshold = _ZERO
-    depth = blocks.shape[2]
+    depth = (n_inputs + 3) // 4 * 4
     for t in range(n_steps):
         rows_of_batch = samples[t].reshape(-1)
         blocks_of_batch = blocks[t].reshape(-1)
@@ -96,7 +96,7 @@ def train_steps(
             threshold = threshold_of_batch(pre[: n_blocks * pre_size], k * batch_size, threshold, candidates)
         loss = 0.0
         for block in range(n_blocks):
-            first, place = block * LANES, block * depth * LANES
+            first, place = block * LANES, block * width * LANES
             n_samples = min(LANES, batch_size - first)
             if kind == RELU:
                 encode_block(encoder, offset, width, blocks_of_batch, place, n_inputs, pre, 0)

@@ -213,6 +213,34 @@ def any_lane(typingctx: Any, condition: Any) -> Any:
 
 
 @intrinsic
+def transpose_tile(typingctx: Any, rows: Any, start: Any, stride: Any, out: Any, at: Any) -> Any:
+    """Sixteen columns of sixteen rows, from rows[start] on and `stride` apart, as sixteen rows from out[at] on."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array, start, stride, out, at = args
+        tile = []
+        for i in range(LANES):
+            place = builder.add(start, builder.mul(stride, ir.Constant(stride.type, i)))
+            tile.append(builder.load(_pointer(context, builder, signature.args[0], array, place, _FLOATS), align=4))
+        for size in (8, 4, 2, 1):  # swap the off-diagonal blocks of this size, in blocks of twice the size
+            for i in (i for i in range(LANES) if not i & size):
+                upper = [j if not j & size else LANES + j - size for j in range(LANES)]
+                lower = [j + size if not j & size else LANES + j for j in range(LANES)]
+                tile[i], tile[i + size] = (
+                    builder.shuffle_vector(
+                        tile[i], tile[i + size], ir.Constant(ir.VectorType(ir.IntType(32), LANES), way)
+                    )
+                    for way in (upper, lower)
+                )
+        for i in range(LANES):
+            place = builder.add(at, ir.Constant(at.type, i * LANES))
+            builder.store(tile[i], _pointer(context, builder, signature.args[3], out, place, _FLOATS), align=4)
+        return context.get_dummy_value()
+
+    return types.void(rows, types.intp, types.intp, out, types.intp), codegen
+
+
+@intrinsic
 def lane_bits(typingctx: Any, condition: Any) -> Any:
     """The lanes in which the condition holds, as the low 16 bits of an integer; lane 0 is the lowest."""
 

@@ -14,7 +14,19 @@ import numpy.typing as npt
 
 from phase_diagrams.code_law import active_count, firing_probabilities
 from phase_diagrams.spec import Data
-from workers.lanes import LANES, LANES_LOG2, broadcast, fma, lane_bits, load, lowest_bit, splat, store, words_at_most
+from workers.lanes import (
+    LANES,
+    LANES_LOG2,
+    broadcast,
+    fma,
+    lane_bits,
+    load,
+    lowest_bit,
+    splat,
+    store,
+    transpose_tile,
+    words_at_most,
+)
 from workers.philox import MAGNITUDE, NOISE, draw_words, philox, standard_normal, unit
 
 Floats = npt.NDArray[np.float32]
@@ -57,7 +69,7 @@ class Batches:
     """Consecutive batches, sample-major and lane-major; inputs are padded with zeros to whole lanes."""
 
     samples: Floats  # (steps, batch padded to LANES, inputs padded to LANES)
-    blocks: Floats  # (steps, batch padded / LANES, n_inputs padded to 4, LANES)
+    blocks: Floats  # (steps, batch padded / LANES, inputs padded to LANES, LANES)
     batch_size: int
 
     def head(self, n_steps: int) -> "Batches":
@@ -102,8 +114,7 @@ def open_batches(stream: Stream, n_steps: int, batch_size: int) -> Batches:
     padded = -(-batch_size // LANES) * LANES
     width = -(-stream.n_inputs // LANES) * LANES
     samples = np.zeros((n_steps, padded, width), np.float32)
-    depth = -(-stream.n_inputs // 4) * 4
-    blocks = np.zeros((n_steps, padded // LANES, depth, LANES), np.float32)
+    blocks = np.zeros((n_steps, padded // LANES, width, LANES), np.float32)
     return Batches(samples, blocks, batch_size)
 
 
@@ -278,7 +289,7 @@ def _draw_batches(
     raw = np.empty((LANES, n_features + 1), np.uint32)
     values = np.empty((LANES, n_features + 1), np.float32)
     counts = np.zeros(LANES, np.int64)
-    rows = samples.reshape(-1)
+    rows, lane_major = samples.reshape(-1), blocks.reshape(-1)
     width = samples.shape[2]
     for t in range(samples.shape[0]):
         step = first_step + t
@@ -292,8 +303,6 @@ def _draw_batches(
                 _superpose(values[lane, : counts[lane]], active[lane], directions, width, rows, row)
                 if noise > 0:
                     _add_noise(law, step, first + lane, noise, rows[row : row + n_inputs])
-            block = blocks[t, first // LANES]
-            start = (t * samples.shape[1] + first) * width
-            for d in range(n_inputs):
-                for lane in range(LANES):
-                    block[d, lane] = rows[start + lane * width + d]
+            start, at = (t * samples.shape[1] + first) * width, (t * blocks.shape[1] + first // LANES) * width * LANES
+            for d in range(0, width, LANES):
+                transpose_tile(rows, start + d, width, lane_major, at + d * LANES)
