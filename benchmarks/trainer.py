@@ -1,120 +1,154 @@
-"""Training steps per second of the fused CPU kernel against a plain PyTorch loop, one thread each, in one run.
+"""The fused CPU trainer against SAELens, a plain PyTorch loop and a matrix product of the same shape, in one run.
 
     make bench            (or: python benchmarks/trainer.py)
 
-Both train the same SAE with fresh inputs of the same law; the plain loop is what a researcher would write: autograd,
-torch.optim.Adam, torch.topk, inputs from torch's generator. Rounds alternate, so that a busy machine slows both, and
-the ratio is the median of the rounds' ratios with their spread.
+Every contender trains the same shape on the same batch size, one thread each, with inputs of the same law drawn inside
+the loop (SAELens draws its own kind). Rounds alternate between contenders, so that a busy machine slows all of them; a
+ratio is the median over rounds of the ratio within a round, with its lowest and highest. SAELens needs a Python that
+has it: `pip install '.[bench]'`, or SAELENS_PYTHON=path; without one its column stays empty.
 """
 
 import platform
 import statistics
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date
 
-import numpy as np
 import torch
+from fused_pack import FusedPack
+from plain_loop import PlainLoop
+from saelens_loop import SaelensLoop, saelens_python
 
-from phase_diagrams.activation import Activation, parse_activation
-from phase_diagrams.spec import Data, Training
-from phase_diagrams.trial import Condition, Trial
-from workers.sae import initialise
-from workers.sampler import open_stream
-from workers.training import Model, train
-
-SHAPES = [
-    # n, n_p, n_m, activation, batch size, tied
-    (40, 10, 80, "topk:2", 512, True),
-    (40, 10, 80, "relu", 512, True),
-    (32, 16, 32, "topk:2", 256, False),
-    (128, 64, 128, "topk:4", 1024, False),
-    (512, 64, 512, "topk:4", 1024, False),
-    (200, 20, 200, "topk:4", 512, True),
-    (200, 20, 400, "relu", 512, True),
-]
 DENSITY = 0.05
 ROUNDS = 5
-SECONDS = 0.6
-"""Length of one measurement; a round takes twice this per shape."""
+SECONDS = 0.5
+"""Least length of one measurement."""
+PACK = 8
+"""SAEs on one stream in the column that shares the data; heuristic: a diagram has 4 to 40."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One cell of the table."""
+
+    n: int
+    d: int
+    m: int
+    activation: str
+    batch: int
+    tied: bool
+
+    @property
+    def step_flop(self) -> float:
+        """Arithmetic that one step cannot avoid: encoding all latents; decoding, slopes, gradients of active ones."""
+        k = int(self.activation.partition(":")[2]) if self.activation.startswith("topk") else self.m
+        return 2.0 * self.batch * self.d * (self.m + 4 * k)
+
+
+SHAPES = [
+    Shape(32, 16, 32, "topk:2", 256, False),
+    Shape(128, 64, 128, "topk:4", 1024, False),
+    Shape(128, 64, 512, "topk:4", 1024, False),
+    Shape(200, 20, 200, "topk:4", 512, True),
+    Shape(1024, 256, 1024, "topk:8", 512, False),
+    Shape(64, 32, 32, "topk:4", 256, False),
+    Shape(64, 32, 64, "topk:4", 256, False),
+    Shape(64, 32, 96, "topk:8", 256, False),
+    Shape(40, 10, 80, "topk:2", 512, True),
+    Shape(40, 10, 80, "relu", 512, True),
+    Shape(200, 20, 400, "relu", 512, True),
+]
+
+COLUMNS = [
+    "n / n_p / n_m", "activation", "batch", "tied", "SAELens, us/step", "plain, us/step", "fused, us/step",
+    f"fused in a pack of {PACK}, us/step", "SAELens / fused", "SAELens / fused in a pack", "plain / fused",
+    "plain / fused in a pack", "fused in a pack, GFLOP/s", "share of a GEMM's speed",
+]  # fmt: skip
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    print(f"{date.today()}, {_processor()}, torch {torch.__version__}, one thread, median of {ROUNDS} rounds\n")
-    print("| n / n_p / n_m | activation | batch | tied | plain, us/step | fused, us/step | ratio (lowest to highest) |")
-    print("|---|---|---|---|---|---|---|")
-    for n, d, m, text, batch, tied in SHAPES:
-        plain, fused = Plain(n, d, m, parse_activation(text), batch, tied), Fused(n, d, m, text, batch, tied)
-        rounds = [(_seconds_per_step(plain), _seconds_per_step(fused)) for _ in range(ROUNDS)]
-        ratios = sorted(a / b for a, b in rounds)
-        a, b = (statistics.median(column) * 1e6 for column in zip(*rounds, strict=True))
-        spread = f"{statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"
-        print(
-            f"| {n} / {d} / {m} | {text} | {batch} | {'yes' if tied else 'no'} | {a:.0f} | {b:.0f} | {spread} |",
-            flush=True,
+    print(f"{date.today()}, {processor()}, torch {torch.__version__}, one thread, median of {ROUNDS} rounds\n")
+    print(table_row(COLUMNS))
+    print(table_row(["---"] * len(COLUMNS)))
+    for shape in SHAPES:
+        print(table_row(_measure(shape)), flush=True)
+
+
+def _measure(shape: Shape) -> list[str]:
+    cell = (shape.n, shape.d, shape.m, shape.activation, shape.batch, shape.tied, DENSITY)
+    plain, alone, pack = PlainLoop(*cell), FusedPack(*cell), FusedPack(*cell, models=PACK)
+    python = saelens_python()
+    saelens = None
+    if python and shape.activation.startswith("topk") and not shape.tied:
+        saelens = SaelensLoop(
+            python, shape.n, shape.d, shape.m, int(shape.activation.partition(":")[2]), shape.batch, DENSITY
         )
+    contenders: list[Callable[[int], float]] = [plain.seconds, alone.seconds, pack.seconds]
+    if saelens:
+        contenders.append(saelens.seconds)
+    counts = [steps_that_fill(contender, SECONDS) for contender in contenders]
+    gemm = _gemm_flop_per_second(shape)
+    rounds = []
+    for _ in range(ROUNDS):
+        times = [contender(count) / count for contender, count in zip(contenders, counts, strict=True)]
+        times[2] /= PACK
+        rounds.append(times)
+    if saelens:
+        saelens.close()
+    columns = list(zip(*rounds, strict=True))
+    speed = shape.step_flop / statistics.median(columns[2])
+    return [
+        f"{shape.n} / {shape.d} / {shape.m}",
+        shape.activation,
+        str(shape.batch),
+        "yes" if shape.tied else "no",
+        *(_micro(columns[i]) if i < len(columns) else "" for i in (3, 0, 1, 2)),
+        *(spread(columns[i], columns[j]) if i < len(columns) else "" for i, j in ((3, 1), (3, 2), (0, 1), (0, 2))),
+        f"{speed / 1e9:.0f}",
+        f"{speed / gemm:.2f}",
+    ]
 
 
-class Plain:
-    """A loop in plain PyTorch, inputs drawn inside."""
-
-    def __init__(self, n: int, d: int, m: int, activation: Activation, batch: int, tied: bool) -> None:
-        self.generator = torch.Generator().manual_seed(0)
-        self.dictionary = torch.nn.functional.normalize(torch.randn(n, d, generator=self.generator), dim=1)
-        rows = torch.nn.functional.normalize(torch.randn(m, d, generator=self.generator), dim=1)
-        self.encoder = rows.clone().requires_grad_(True)
-        self.decoder = self.encoder if tied else rows.clone().requires_grad_(True)
-        self.bias = torch.zeros(m, requires_grad=True)
-        self.decoder_bias = torch.zeros(d, requires_grad=True)
-        parameters = [self.encoder] if tied else [self.encoder, self.decoder, self.bias, self.decoder_bias]
-        self.optimizer = torch.optim.Adam(parameters, lr=0.003)
-        self.k, self.batch, self.tied, self.n = activation.k, batch, tied, n
-
-    def steps(self, count: int) -> None:
-        for _ in range(count):
-            uniform = torch.rand(self.batch, self.n, generator=self.generator)
-            x = torch.relu(1 - uniform / DENSITY) @ self.dictionary
-            z = torch.relu((x - self.decoder_bias) @ self.encoder.T + self.bias)
-            if self.k is not None:
-                kept = z.topk(self.k, dim=1)
-                z = torch.zeros_like(z).scatter(1, kept.indices, kept.values)
-            loss = (z @ self.decoder + self.decoder_bias - x).square().sum(1).mean()
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            if not self.tied:
-                with torch.no_grad():
-                    self.decoder.div_(self.decoder.norm(dim=1, keepdim=True))
+def steps_that_fill(contender: Callable[[int], float], least: float) -> int:
+    """How many steps take about so many seconds; warms the contender up on the way."""
+    count = 4
+    contender(count)
+    while (seconds := contender(count)) < least / 4:
+        count *= 4
+    return max(count, round(count * least / seconds))
 
 
-class Fused:
-    """The trainer of this project, with a pack of one SAE: the data are not shared with anyone."""
-
-    def __init__(self, n: int, d: int, m: int, text: str, batch: int, tied: bool) -> None:
-        data = Data(n_features=n, n_inputs=d)
-        dictionary = np.random.default_rng(0).standard_normal((d, n)).astype(np.float32)
-        dictionary /= np.linalg.norm(dictionary, axis=0)
-        activation = parse_activation(text)
-        weights = initialise(Trial(Condition(1 - DENSITY, m, activation, 0.0), 0, "random"), dictionary)
-        self.model = Model(weights, activation, np.ones(d, np.float32))
-        self.stream = open_stream(data, dictionary, 1 - DENSITY, 1)
-        self.batch, self.tied = batch, tied
-
-    def steps(self, count: int) -> None:
-        train([self.model], self.stream, Training(steps=count, batch_size=self.batch), self.tied)
+def _gemm_flop_per_second(shape: Shape) -> float:
+    """Speed of torch's product of a batch with the encoder, the best of many."""
+    x, encoder = torch.randn(shape.batch, shape.d), torch.randn(shape.m, shape.d)
+    out = torch.empty(shape.batch, shape.m)
+    best, began = float("inf"), time.perf_counter()
+    while time.perf_counter() - began < SECONDS / 2:
+        start = time.perf_counter()
+        torch.mm(x, encoder.T, out=out)
+        best = min(best, time.perf_counter() - start)
+    return 2.0 * shape.batch * shape.d * shape.m / best
 
 
-def _seconds_per_step(trainer: Plain | Fused) -> float:
-    trainer.steps(3)
-    began, count, steps = time.perf_counter(), 0, 8
-    while (elapsed := time.perf_counter() - began) < SECONDS:
-        trainer.steps(steps)
-        count += steps
-        steps = min(2 * steps, 256)
-    return elapsed / count
+def spread(slow: Sequence[float], fast: Sequence[float]) -> str:
+    """The ratio of two contenders over rounds: median (lowest to highest)."""
+    ratios = sorted(a / b for a, b in zip(slow, fast, strict=True))
+    return f"{statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"
 
 
-def _processor() -> str:
+def _micro(seconds: Sequence[float]) -> str:
+    return f"{statistics.median(seconds) * 1e6:.0f}"
+
+
+def table_row(cells: Sequence[str]) -> str:
+    """One line of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
             return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

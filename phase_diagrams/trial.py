@@ -9,7 +9,7 @@ from itertools import product
 from phase_diagrams.activation import Activation
 from phase_diagrams.spec import Explicit, JobSpec, Start
 
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 """Part of every trial's identity: raised whenever the same trial would give other numbers."""
 
 

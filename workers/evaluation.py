@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from phase_diagrams.activation import Activation
-from phase_diagrams.scores import Scores, code_statistics, score
+from phase_diagrams.scores import Scores, score
 from phase_diagrams.spec import Recovery
+from workers.code_sums import Codes, sparse_codes, sum_codes
 from workers.kernels import encode_samples
 from workers.sae import Floats, Weights
 from workers.sampler import EVALUATION_STEP, Stream, draw_batches, draw_features
@@ -21,7 +22,7 @@ EVALUATION_SAMPLES = 8192
 class EvaluationData:
     """Features and inputs that no training batch contains."""
 
-    features: Floats  # (EVALUATION_SAMPLES, n_features)
+    codes: Codes  # of EVALUATION_SAMPLES samples
     inputs: Floats  # (EVALUATION_SAMPLES, n_inputs)
     blocks: Floats  # the same inputs, lane-major
 
@@ -31,7 +32,7 @@ def draw_evaluation_data(stream: Stream) -> EvaluationData:
     features = draw_features(stream, EVALUATION_STEP, EVALUATION_SAMPLES)
     batches = draw_batches(stream, EVALUATION_STEP, 1, EVALUATION_SAMPLES)
     inputs = batches.samples[0, :EVALUATION_SAMPLES, : stream.n_inputs].copy()
-    return EvaluationData(features, inputs, batches.blocks[0])
+    return EvaluationData(sparse_codes(features), inputs, batches.blocks[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def evaluate(
     if not np.isfinite(objective):
         return Evaluation(None, np.nan, np.nan, np.nan)
     scores = score(
-        dictionary, weights.decoder, code_statistics(evaluation.features, latents), recovery.cosine, recovery.fraction
+        dictionary, weights.decoder, sum_codes(evaluation.codes, latents), recovery.cosine, recovery.fraction
     )
     return Evaluation(
         scores=scores,

@@ -12,7 +12,7 @@ from numba.core import cgutils
 from numba.core.datamodel import PrimitiveModel, register_default
 from numba.extending import intrinsic
 
-LANES = 16
+LANES, LANES_LOG2 = 16, 4
 
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
 _INTS = ir.VectorType(ir.IntType(32), LANES)
@@ -112,6 +112,20 @@ def splat_int(typingctx: Any, value: Any) -> Any:
 
 
 @intrinsic
+def broadcast(typingctx: Any, array: Any, index: Any) -> Any:
+    """The number array[index] of a flat float32 (or 32-bit integer) array in every lane; index must not be negative."""
+    is_float = array.dtype == types.float32
+    vector, result = (_FLOATS, float_lanes) if is_float else (_INTS, int_lanes)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        # Without numba's own indexing: its test for negative indices halved the encoder's speed (docs/performance.md).
+        flat = context.make_array(signature.args[0])(context, builder, args[0])
+        return _splat(builder, builder.load(builder.gep(flat.data, [args[1]])), vector)
+
+    return result(array, types.intp), codegen
+
+
+@intrinsic
 def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """a * b + c, rounded once."""
 
@@ -140,6 +154,29 @@ multiply = _binary("multiply", lambda builder, a, b: builder.fmul(a, b))
 divide = _binary("divide", lambda builder, a, b: builder.fdiv(a, b))
 greater = _binary("greater", lambda builder, a, b: builder.fcmp_ordered(">", a, b), bit_lanes)
 at_least = _binary("at_least", lambda builder, a, b: builder.fcmp_ordered(">=", a, b), bit_lanes)
+
+
+def _larger(builder: Any, a: Any, b: Any) -> Any:
+    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+
+def _smaller(builder: Any, a: Any, b: Any) -> Any:
+    return builder.select(builder.fcmp_ordered("<", a, b), a, b)
+
+
+# One instruction each; where a is not a number, both give b.
+larger = _binary("larger", _larger)
+smaller = _binary("smaller", _smaller)
+
+
+@intrinsic
+def words_at_most(typingctx: Any, a: Any, b: Any) -> Any:
+    """Lane-wise a <= b of unsigned 32-bit words."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.icmp_unsigned("<=", args[0], args[1])
+
+    return bit_lanes(int_lanes, int_lanes), codegen
 
 
 @intrinsic
@@ -173,6 +210,65 @@ def any_lane(typingctx: Any, condition: Any) -> Any:
         return builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(LANES), 0))
 
     return types.boolean(bit_lanes), codegen
+
+
+@intrinsic
+def transpose_tile(typingctx: Any, rows: Any, start: Any, stride: Any, out: Any, at: Any) -> Any:
+    """Sixteen columns of sixteen rows, from rows[start] on and `stride` apart, as sixteen rows from out[at] on."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array, start, stride, out, at = args
+        tile = []
+        for i in range(LANES):
+            place = builder.add(start, builder.mul(stride, ir.Constant(stride.type, i)))
+            tile.append(builder.load(_pointer(context, builder, signature.args[0], array, place, _FLOATS), align=4))
+        for size in (8, 4, 2, 1):  # swap the off-diagonal blocks of this size, in blocks of twice the size
+            for i in (i for i in range(LANES) if not i & size):
+                upper = [j if not j & size else LANES + j - size for j in range(LANES)]
+                lower = [j + size if not j & size else LANES + j for j in range(LANES)]
+                tile[i], tile[i + size] = (
+                    builder.shuffle_vector(
+                        tile[i], tile[i + size], ir.Constant(ir.VectorType(ir.IntType(32), LANES), way)
+                    )
+                    for way in (upper, lower)
+                )
+        for i in range(LANES):
+            place = builder.add(at, ir.Constant(at.type, i * LANES))
+            builder.store(tile[i], _pointer(context, builder, signature.args[3], out, place, _FLOATS), align=4)
+        return context.get_dummy_value()
+
+    return types.void(rows, types.intp, types.intp, out, types.intp), codegen
+
+
+@intrinsic
+def lane_bits(typingctx: Any, condition: Any) -> Any:
+    """The lanes in which the condition holds, as the low 16 bits of an integer; lane 0 is the lowest."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.zext(builder.bitcast(args[0], ir.IntType(LANES)), ir.IntType(64))
+
+    return types.int64(bit_lanes), codegen
+
+
+@intrinsic
+def lowest_bit(typingctx: Any, bits: Any) -> Any:
+    """The place of the lowest bit that is set; bits must not be 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def has_wide_registers(typingctx: Any) -> Any:
+    """Whether the 16 lanes are one register here (AVX-512), known when the kernel is compiled."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        features = context.codegen().magic_tuple()[-1]
+        return ir.Constant(ir.IntType(1), int("+avx512f" in str(features)))
+
+    return types.boolean(), codegen
 
 
 @intrinsic

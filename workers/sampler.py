@@ -1,7 +1,8 @@
 """A data key and a code law to batches of inputs: counter-based, so any batch can be drawn alone.
 
-Every random word is Philox4x32-10 (Salmon et al., SC 2011) of (key, counter); the counter names the sample's step,
-its place in the batch, the feature and the purpose. Nothing is drawn "after" anything else.
+The counter of every random word names the sample's step, its place in the batch, the feature and the purpose. Nothing
+is drawn "after" anything else. Sixteen samples are drawn side by side; only their active features are touched after
+one comparison of each word.
 """
 
 from dataclasses import dataclass
@@ -13,14 +14,30 @@ import numpy.typing as npt
 
 from phase_diagrams.code_law import active_count, firing_probabilities
 from phase_diagrams.spec import Data
-from workers.lanes import LANES, fma, load, splat, store
+from workers.lanes import (
+    LANES,
+    LANES_LOG2,
+    broadcast,
+    fma,
+    lane_bits,
+    load,
+    lowest_bit,
+    splat,
+    store,
+    transpose_tile,
+    words_at_most,
+)
+from workers.philox import MAGNITUDE, NOISE, draw_words, philox, standard_normal, unit
 
 Floats = npt.NDArray[np.float32]
 
-_FIRING, _MAGNITUDE, _NOISE = 0, 1, 2
 _MAGNITUDES = {"uniform": 0, "constant": 1, "half_normal": 2, "exponential": 3}
 EVALUATION_STEP = 2**31
 """Steps from here on are the evaluation data: training never reaches them (spec: steps <= 10^7)."""
+_ZERO = np.float32(0.0)
+_GROUP = 64
+"""Samples whose words are drawn at a time: enough for LLVM's vectors, few enough that those of 200 features stay in the
+L2 cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +46,7 @@ class Stream:
 
     key: int
     dictionary: Floats  # (n_inputs, n_features)
+    directions: Floats  # (n_features, n_inputs padded to LANES): its columns, as the sampler adds them
     probabilities: Floats  # (n_features,)
     n_active: int
     """Active features per sample of an exactly-k code; 0 for a Bernoulli code."""
@@ -51,17 +69,25 @@ class Batches:
     """Consecutive batches, sample-major and lane-major; inputs are padded with zeros to whole lanes."""
 
     samples: Floats  # (steps, batch padded to LANES, inputs padded to LANES)
-    blocks: Floats  # (steps, batch padded / LANES, n_inputs padded to 4, LANES)
+    blocks: Floats  # (steps, batch padded / LANES, inputs padded to LANES, LANES)
     batch_size: int
+
+    def head(self, n_steps: int) -> "Batches":
+        """Its first batches, in the same memory."""
+        return Batches(self.samples[:n_steps], self.blocks[:n_steps], self.batch_size)
 
 
 def open_stream(data: Data, dictionary: Floats, sparsity: float, key: int) -> Stream:
     """The stream of a spec's data section at one sparsity, under a 64-bit key."""
     law = data.code
     probabilities = firing_probabilities(data.n_features, sparsity, law.firing.kind, law.firing.exponent)
+    n_inputs, n_features = dictionary.shape
+    directions = np.zeros((n_features, -(-n_inputs // LANES) * LANES), np.float32)
+    directions[:, :n_inputs] = dictionary.T
     return Stream(
         key=key,
         dictionary=np.ascontiguousarray(dictionary, dtype=np.float32),
+        directions=directions,
         probabilities=probabilities.astype(np.float32),
         n_active=active_count(data.n_features, sparsity) if law.kind == "exact" else 0,
         magnitude=_MAGNITUDES[law.magnitude],
@@ -72,54 +98,47 @@ def open_stream(data: Data, dictionary: Floats, sparsity: float, key: int) -> St
 def draw_features(stream: Stream, step: int, batch_size: int) -> Floats:
     """x of one batch, shape (batch_size, n_features); ground-truth features, each 0 or positive."""
     features = np.zeros((batch_size, stream.n_features), np.float32)
-    _draw_features(_law(stream), step, _words(stream, batch_size), features)
+    _draw_features(_law(stream), step, features)
     return features
 
 
 def draw_batches(stream: Stream, first_step: int, n_steps: int, batch_size: int) -> Batches:
     """x_p = W_p x + noise of n_steps consecutive batches."""
+    batches = open_batches(stream, n_steps, batch_size)
+    fill_batches(stream, first_step, batches)
+    return batches
+
+
+def open_batches(stream: Stream, n_steps: int, batch_size: int) -> Batches:
+    """Room for n_steps batches: fresh memory costs more than the drawing, so training fills the same room again."""
     padded = -(-batch_size // LANES) * LANES
     width = -(-stream.n_inputs // LANES) * LANES
     samples = np.zeros((n_steps, padded, width), np.float32)
-    depth = -(-stream.n_inputs // 4) * 4
-    blocks = np.zeros((n_steps, padded // LANES, depth, LANES), np.float32)
-    directions = np.zeros((stream.n_features, width), np.float32)
-    directions[:, : stream.n_inputs] = stream.dictionary.T
-    words, noise = _words(stream, batch_size), np.float32(stream.noise)
-    _draw_batches(
-        _law(stream), first_step, words, directions.reshape(-1), noise, stream.n_inputs, batch_size, samples, blocks
-    )
+    blocks = np.zeros((n_steps, padded // LANES, width, LANES), np.float32)
     return Batches(samples, blocks, batch_size)
 
 
-def _words(stream: Stream, batch_size: int) -> npt.NDArray[np.uint32]:
-    return np.empty((-(-stream.n_features // 4) * 4, batch_size), np.uint32)
+def fill_batches(stream: Stream, first_step: int, batches: Batches) -> None:
+    """Draw as many consecutive batches as there is room for, in place; samples and inputs that pad it stay zero."""
+    _draw_batches(
+        _law(stream),
+        first_step,
+        stream.directions.reshape(-1),
+        np.float32(stream.noise),
+        stream.n_inputs,
+        batches.batch_size,
+        batches.samples,
+        batches.blocks,
+    )
 
 
 def _law(stream: Stream) -> tuple[Any, ...]:
     low, high = np.uint32(stream.key & 0xFFFFFFFF), np.uint32(stream.key >> 32)
-    return low, high, stream.probabilities, stream.n_active, stream.magnitude
-
-
-@numba.njit(cache=True, inline="always")
-def _philox(key_low: Any, key_high: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    mask = np.uint64(0xFFFFFFFF)
-    shift = np.uint64(32)
-    x0, x1, x2, x3 = np.uint64(a), np.uint64(b), np.uint64(c), np.uint64(d)
-    k0, k1 = np.uint64(key_low), np.uint64(key_high)
-    for _ in range(10):
-        p0 = np.uint64(0xD2511F53) * x0
-        p1 = np.uint64(0xCD9E8D57) * x2
-        x0, x1, x2, x3 = (p1 >> shift) ^ x1 ^ k0, p1 & mask, (p0 >> shift) ^ x3 ^ k1, p0 & mask
-        k0 = (k0 + np.uint64(0x9E3779B9)) & mask
-        k1 = (k1 + np.uint64(0xBB67AE85)) & mask
-    return x0, x1, x2, x3
-
-
-@numba.njit(cache=True, inline="always")
-def _unit(word: Any) -> Any:
-    """A 32-bit word as a number in (0, 1)."""
-    return (np.float64(word) + 0.5) * 2.0**-32
+    # The largest word that fires: unit(word) < p exactly where word <= ceil(p 2^32 - 1/2) - 1. Rarer than 2^-32 is not.
+    last = np.ceil(stream.probabilities.astype(np.float64) * 2.0**32 - 0.5) - 1
+    limits = np.zeros(-(-stream.n_features // 4) * 4, np.uint32)
+    limits[: stream.n_features] = np.clip(last, 0, 2.0**32 - 1)
+    return low, high, stream.probabilities, limits, stream.n_active, stream.magnitude
 
 
 @numba.njit(cache=True)
@@ -131,70 +150,131 @@ def _magnitude(kind: Any, uniform: Any, key_low: Any, key_high: Any, feature: An
         return np.float32(1.0)
     if kind == 3:
         return np.float32(max(-np.log(uniform), 1e-30))
-    w0, w1, _, _ = _philox(key_low, key_high, feature, sample, step, _MAGNITUDE)
-    # Box and Muller 1958; |cos| may round to 0, and an active feature is positive.
-    normal = np.sqrt(-2.0 * np.log(_unit(w0))) * np.cos(2.0 * np.pi * _unit(w1))
-    return np.float32(max(abs(normal), 1e-30))
+    w0, w1, _, _ = philox(key_low, key_high, feature, sample, step, MAGNITUDE)
+    # |cos| may round to 0, and an active feature is positive.
+    return np.float32(max(abs(standard_normal(w0, w1)), 1e-30))
 
 
 @numba.njit(cache=True)
-def _draw_words(key_low: Any, key_high: Any, step: Any, words: Any) -> None:
-    """The firing words of a batch, (features padded to 4, samples); samples run inside so that LLVM vectorises them."""
-    for block in range(words.shape[0] // 4):
-        for sample in range(words.shape[1]):
-            w0, w1, w2, w3 = _philox(key_low, key_high, block, sample, step, _FIRING)
-            words[4 * block, sample] = np.uint32(w0)
-            words[4 * block + 1, sample] = np.uint32(w1)
-            words[4 * block + 2, sample] = np.uint32(w2)
-            words[4 * block + 3, sample] = np.uint32(w3)
+def _fire(limits: Any, n_features: Any, words: Any, offset: Any, active: Any, values: Any, counts: Any) -> None:
+    """The features whose word is at most their limit, in 16 samples, in order; `values` gets the words that did it."""
+    group = words.shape[1]
+    flat = words.reshape(-1)
+    for lane in range(LANES):
+        counts[lane] = 0
+    for block in range(0, n_features, 4):
+        fired = np.int64(0)
+        for i in range(4):
+            word = load(flat, (block + i) * group + offset)
+            fired |= lane_bits(words_at_most(word, broadcast(limits, block + i))) << (LANES * i)
+        if block + 4 > n_features:
+            fired &= (np.int64(1) << (LANES * (n_features - block))) - 1
+        # One loop over four features' bits: a branch per feature would be mispredicted as often as not.
+        while fired != 0:
+            bit = lowest_bit(fired)
+            fired &= fired - 1
+            lane, feature = bit & (LANES - 1), block + (bit >> LANES_LOG2)
+            place = counts[lane]
+            active[lane, place] = feature
+            values[lane, place] = words[feature, offset + lane]
+            counts[lane] = place + 1
 
 
 @numba.njit(cache=True)
-def _draw_sample(law: Any, step: Any, sample: Any, words: Any, race: Any, active: Any, values: Any) -> Any:
-    """The active features of one sample and their magnitudes, packed to the front; returns how many there are."""
-    key_low, key_high, probabilities, n_active, magnitude = law
-    n_features = probabilities.size
-    count = 0
-    if n_active == 0:
-        for feature in range(n_features):
-            active[count] = feature  # overwritten unless it fires: no branch to mispredict
-            count += int(_unit(words[feature, sample]) < np.float64(probabilities[feature]))
-        for place in range(count):
-            # Given that it fires, uniform / p is uniform in (0, 1]: one word gives event and magnitude.
-            feature = active[place]
-            uniform = _unit(words[feature, sample]) / np.float64(probabilities[feature])
-            values[place] = _magnitude(magnitude, uniform, key_low, key_high, feature, sample, step)
-        return count
-    # The first n_active arrivals of exponential clocks: sampling without replacement by rate (Plackett-Luce).
-    for feature in range(n_features):
-        race[feature] = -np.log(_unit(words[feature, sample])) / np.float64(probabilities[feature])
+def _race(probabilities: Any, n_active: Any, words: Any, place: Any, race: Any, active: Any) -> Any:
+    """The first n_active arrivals of exponential clocks: sampling without replacement by rate (Plackett-Luce)."""
+    for feature in range(race.size):
+        race[feature] = -np.log(unit(words[feature, place])) / np.float64(probabilities[feature])
     last = np.partition(race, n_active - 1)[n_active - 1]
-    for feature in range(n_features):
+    count = 0
+    for feature in range(race.size):
         if race[feature] <= last:
-            w0, _, _, _ = _philox(key_low, key_high, feature + n_features, sample, step, _MAGNITUDE)
             active[count] = feature
-            values[count] = _magnitude(magnitude, _unit(w0), key_low, key_high, feature, sample, step)
             count += 1
     return count
 
 
 @numba.njit(cache=True)
-def _draw_features(law: Any, step: Any, words: Any, features: Any) -> None:
-    _draw_words(law[0], law[1], step, words)
+def _draw_codes(
+    law: Any, step: Any, first: Any, n_samples: Any, words: Any, race: Any, active: Any, raw: Any, counts: Any,
+    values: Any,
+) -> None:  # fmt: skip
+    """The active features of 16 samples from `first` on and their magnitudes, each sample's packed to the front.
+
+    `words` are those of the group of samples that these 16 belong to.
+    """
+    key_low, key_high, probabilities, limits, n_active, magnitude = law
+    offset = first % words.shape[1]
+    if n_active == 0:
+        _fire(limits, probabilities.size, words, offset, active, raw, counts)
+    for lane in range(n_samples):
+        sample = first + lane
+        if n_active > 0:
+            counts[lane] = _race(probabilities, n_active, words, offset + lane, race, active[lane])
+        for place in range(counts[lane]):
+            feature = active[lane, place]
+            if n_active > 0:
+                w0, _, _, _ = philox(key_low, key_high, feature + probabilities.size, sample, step, MAGNITUDE)
+                uniform = unit(w0)
+            else:
+                # Given that it fires, uniform / p is uniform in (0, 1]: one word gives event and magnitude.
+                uniform = min(unit(raw[lane, place]) / np.float64(probabilities[feature]), 1.0)
+            values[lane, place] = _magnitude(magnitude, uniform, key_low, key_high, feature, sample, step)
+
+
+@numba.njit(cache=True)
+def _draw_features(law: Any, step: Any, features: Any) -> None:
     n_features = features.shape[1]
+    words = np.empty(((n_features + 3) // 4 * 4, _GROUP), np.uint32)
     race = np.empty(n_features, np.float64)
-    active = np.empty(n_features + 1, np.int64)
-    values = np.empty(n_features, np.float32)
-    for sample in range(features.shape[0]):
-        for place in range(_draw_sample(law, step, sample, words, race, active, values)):
-            features[sample, active[place]] = values[place]
+    active = np.empty((LANES, n_features + 1), np.int32)
+    raw = np.empty((LANES, n_features + 1), np.uint32)
+    values = np.empty((LANES, n_features + 1), np.float32)
+    counts = np.zeros(LANES, np.int64)
+    for first in range(0, features.shape[0], LANES):
+        if first % _GROUP == 0:
+            draw_words(law[0], law[1], step, first, words)
+        here = min(LANES, features.shape[0] - first)
+        _draw_codes(law, step, first, here, words, race, active, raw, counts, values)
+        for lane in range(here):
+            for place in range(counts[lane]):
+                features[first + lane, active[lane, place]] = values[lane, place]
+
+
+@numba.njit(cache=True)
+def _superpose(code: Any, active: Any, directions: Any, width: Any, rows: Any, row: Any) -> None:
+    """W_p x of one sample's active features, added in their order."""
+    whole = width // (4 * LANES) * (4 * LANES)
+    for d in range(0, whole, 4 * LANES):
+        x0, x1, x2, x3 = splat(_ZERO), splat(_ZERO), splat(_ZERO), splat(_ZERO)
+        for place in range(code.size):
+            value, at = broadcast(code, place), np.int64(active[place]) * width + d
+            x0 = fma(value, load(directions, at), x0)
+            x1 = fma(value, load(directions, at + LANES), x1)
+            x2 = fma(value, load(directions, at + 2 * LANES), x2)
+            x3 = fma(value, load(directions, at + 3 * LANES), x3)
+        store(rows, row + d, x0)
+        store(rows, row + d + LANES, x1)
+        store(rows, row + d + 2 * LANES, x2)
+        store(rows, row + d + 3 * LANES, x3)
+    for d in range(whole, width, LANES):
+        x = splat(_ZERO)
+        for place in range(code.size):
+            x = fma(broadcast(code, place), load(directions, np.int64(active[place]) * width + d), x)
+        store(rows, row + d, x)
+
+
+@numba.njit(cache=True)
+def _add_noise(law: Any, step: Any, sample: Any, noise: Any, row: Any) -> None:
+    for d in range(row.size):
+        w0, w1, _, _ = philox(law[0], law[1], d, sample, step, NOISE)
+        row[d] += noise * np.float32(standard_normal(w0, w1))
 
 
 @numba.njit(cache=True, nogil=True)
 def _draw_batches(
     law: Any,
     first_step: Any,
-    words: Any,
     directions: Any,
     noise: Any,
     n_inputs: Any,
@@ -203,26 +283,26 @@ def _draw_batches(
     blocks: Any,
 ) -> None:
     n_features = law[2].size
+    words = np.empty(((n_features + 3) // 4 * 4, _GROUP), np.uint32)
     race = np.empty(n_features, np.float64)
-    active = np.empty(n_features + 1, np.int64)
-    values = np.empty(n_features, np.float32)
-    rows = samples.reshape(-1)
+    active = np.empty((LANES, n_features + 1), np.int32)
+    raw = np.empty((LANES, n_features + 1), np.uint32)
+    values = np.empty((LANES, n_features + 1), np.float32)
+    counts = np.zeros(LANES, np.int64)
+    rows, lane_major = samples.reshape(-1), blocks.reshape(-1)
     width = samples.shape[2]
     for t in range(samples.shape[0]):
         step = first_step + t
-        _draw_words(law[0], law[1], step, words)
-        for sample in range(batch_size):
-            count = _draw_sample(law, step, sample, words, race, active, values)
-            row = (t * samples.shape[1] + sample) * width
+        for first in range(0, batch_size, LANES):
+            if first % _GROUP == 0:
+                draw_words(law[0], law[1], step, first, words)
+            here = min(LANES, batch_size - first)
+            _draw_codes(law, step, first, here, words, race, active, raw, counts, values)
+            for lane in range(here):
+                row = (t * samples.shape[1] + first + lane) * width
+                _superpose(values[lane, : counts[lane]], active[lane], directions, width, rows, row)
+                if noise > 0:
+                    _add_noise(law, step, first + lane, noise, rows[row : row + n_inputs])
+            start, at = (t * samples.shape[1] + first) * width, (t * blocks.shape[1] + first // LANES) * width * LANES
             for d in range(0, width, LANES):
-                x = splat(np.float32(0.0))
-                for place in range(count):
-                    x = fma(splat(values[place]), load(directions, active[place] * width + d), x)
-                store(rows, row + d, x)
-            if noise > 0:
-                for d in range(n_inputs):
-                    w0, w1, _, _ = _philox(law[0], law[1], d, sample, step, _NOISE)
-                    normal = np.sqrt(-2.0 * np.log(_unit(w0))) * np.cos(2.0 * np.pi * _unit(w1))
-                    rows[row + d] += noise * np.float32(normal)
-            for d in range(n_inputs):
-                blocks[t, sample // LANES, d, sample % LANES] = rows[row + d]
+                transpose_tile(rows, start + d, width, lane_major, at + d * LANES)

@@ -12,7 +12,7 @@ from phase_diagrams.spec import Training
 from workers.kernels import BATCHTOPK, RELU, TOPK, train_steps
 from workers.lanes import LANES
 from workers.sae import Floats, Weights, learning_rates
-from workers.sampler import Batches, Stream, draw_batches
+from workers.sampler import Batches, Stream, fill_batches, open_batches
 
 KINDS = {"topk": TOPK, "batchtopk": BATCHTOPK, "relu": RELU, "relu_l1": RELU}
 
@@ -57,10 +57,12 @@ def train(models: Sequence[Model], stream: Stream, training: Training, tied: boo
     running = set(range(len(models)))
     size = -(-training.batch_size // LANES) * LANES * (-(-stream.n_inputs // LANES) * LANES)
     chunk = max(1, _CHUNK_FLOATS // size)
+    room = open_batches(stream, min(chunk, training.steps), training.batch_size)
     for first in range(0, training.steps, chunk):
         steps = range(first, min(first + chunk, training.steps))
         began = time.perf_counter()
-        batches = draw_batches(stream, first, len(steps), training.batch_size)
+        batches = room.head(len(steps))
+        fill_batches(stream, first, batches)
         shared = (time.perf_counter() - began) / max(1, len(running))
         for index in sorted(running):
             began = time.perf_counter()
