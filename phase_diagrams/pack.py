@@ -34,6 +34,14 @@ def trial_cost(spec: JobSpec, condition: Condition) -> float:
     return float(spec.training.steps * spec.training.batch_size * (encode + choose + gradient))
 
 
+def stream_cost(spec: JobSpec) -> float:
+    """Arithmetic of drawing a data stream, which the trials of a pack share, in multiply-adds.
+
+    Ten a feature: a Philox word of ten rounds of two multiplications for four words, and the feature's magnitude.
+    """
+    return float(10 * spec.training.steps * spec.training.batch_size * spec.data.n_features)
+
+
 def cut_packs(spec: JobSpec, trials: Iterable[Trial]) -> list[Pack]:
     """Group trials that share a data stream, cut groups at MAX_PACK_COST, costliest packs first.
 

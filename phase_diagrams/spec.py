@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -23,6 +24,7 @@ from phase_diagrams.activation import Activation, parse_activation
 from phase_diagrams.axis import MAX_AXIS, Strict, axis_schema, expand_axis, expand_whole_axis, refuse_bool
 from phase_diagrams.problem import SpecError as SpecError
 from phase_diagrams.problem import find_problems
+from phase_diagrams.refine_spec import Refine
 
 MAX_TRIALS = 1_000_000
 """Largest number of trials that one spec may ask for."""
@@ -283,8 +285,9 @@ class JobSpec(Strict):
     sae: Sae = Sae()
     training: Training = Training()
     recovery: Recovery = Recovery()
-    refine: None = None
-    """Adaptive boundary sampling; this version runs the full grid only, so it must be null."""
+    refine: Refine | None = None
+    """Adaptive boundary sampling: the grid's sparsity and hidden_dim are then its range and its coarse start, and seeds
+    the most that a condition gets; null runs the full grid."""
     reweighting: None = None
     """Exponent search; this version sweeps grid.exponent only, so it must be null."""
     resources: Resources = Resources()
@@ -303,11 +306,25 @@ class JobSpec(Strict):
             _check_polygon(data)
         if isinstance(data.superposition, Explicit):
             _check_shape(data)
+        if self.refine is not None:
+            _check_refine(self.refine, grid)
         if self.n_trials > MAX_TRIALS:
             raise ValueError(
                 f"grid: the cross product is {self.n_trials:,} trials; at most {MAX_TRIALS:,} are allowed in one job"
             )
         return self
+
+    @cached_property
+    def sparsities(self) -> tuple[float, ...]:
+        """The values of S that a condition may have: the grid's, with `refine` all candidates, ascending."""
+        grid = self.grid.sparsity
+        return grid if self.refine is None else self.refine.candidates.sparsities(grid)
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """The values of n_m that a condition may have: the grid's, with `refine` all candidates, ascending."""
+        grid = self.grid.hidden_dim
+        return grid if self.refine is None else self.refine.candidates.widths(grid)
 
     @property
     def adaptive(self) -> bool:
@@ -316,14 +333,42 @@ class JobSpec(Strict):
 
     @property
     def n_conditions(self) -> int:
-        """Number of combinations of sparsity, hidden_dim, activation and exponent."""
+        """Number of combinations of sparsity, hidden_dim, activation and exponent that may be trained."""
         grid = self.grid
-        return math.prod(len(axis) for axis in (grid.sparsity, grid.hidden_dim, grid.activation, grid.exponent))
+        return math.prod(len(axis) for axis in (self.sparsities, self.widths, grid.activation, grid.exponent))
 
     @property
     def n_trials(self) -> int:
-        """Largest number of trainings that the job may ask for."""
+        """Largest number of trainings that the job may ask for: the full grid, or what `refine` may spend."""
+        if self.refine is not None:
+            return self.refine.budget
         return self.n_conditions * len(self.grid.seeds) * len(self.grid.starts)
+
+
+def _check_refine(refine: Refine, grid: Grid) -> None:
+    for key, values, num in (
+        ("sparsity", grid.sparsity, refine.candidates.sparsity),
+        ("hidden_dim", grid.hidden_dim, refine.candidates.hidden_dim),
+    ):
+        if num < len(values):
+            raise ValueError(
+                f"refine.candidates.{key}: {num} is fewer than the {len(values)} values of grid.{key}, which are among "
+                "the candidates"
+            )
+    if len(grid.sparsity) == 1 and len(grid.hidden_dim) == 1:
+        raise ValueError(
+            "refine: grid.sparsity or grid.hidden_dim must have two values or more, else there is no range"
+        )
+    if "k" in refine.axes and not any(text.startswith("topk:") for text in grid.activation):
+        raise ValueError("refine.axes: k needs topk activations in grid.activation")
+    coarse = math.prod(
+        len(axis) for axis in (grid.sparsity, grid.hidden_dim, grid.activation, grid.exponent, grid.starts)
+    )
+    if refine.budget < coarse:
+        raise ValueError(
+            f"refine.budget: {refine.budget:,} is less than the {coarse:,} trainings of the coarse start (every "
+            "condition of the grid once from every start)"
+        )
 
 
 def _check_polygon(data: Data) -> None:

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 
 from phase_diagrams.activation import Activation
 from phase_diagrams.spec import Explicit, JobSpec, Start
@@ -43,8 +44,17 @@ def grid_trials(spec: JobSpec) -> Iterator[Trial]:
 
 
 def expected_trials(spec: JobSpec) -> Iterator[Trial]:
-    """Trials that cost what the job's would; those of a grid themselves."""
-    return grid_trials(spec)
+    """Trials that cost what the job's would: those of a grid themselves; with `refine`, its budget spread evenly."""
+    if spec.refine is None:
+        yield from grid_trials(spec)
+        return
+    grid = spec.grid
+    axes = (spec.sparsities, grid.seeds, spec.widths, grid.activations, grid.exponent, grid.starts)
+    step = max(1, math.prod(map(len, axes)) // spec.refine.budget)
+    for sparsity, seed, hidden_dim, activation, exponent, start in islice(
+        product(*axes), 0, step * spec.n_trials, step
+    ):
+        yield Trial(Condition(sparsity, hidden_dim, activation, exponent), seed, start)
 
 
 @dataclass(frozen=True, slots=True)

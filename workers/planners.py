@@ -1,6 +1,7 @@
 """A spec to the planner that says which of its trials come next."""
 
 from phase_diagrams.planner import GridPlanner, Planner
+from phase_diagrams.refine_planner import RefinePlanner
 from phase_diagrams.replay import Replay, Stock
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.trial import trial_namer
@@ -12,4 +13,4 @@ def open_planner(spec: JobSpec, stock: Stock) -> Replay:
 
 
 def _planner(spec: JobSpec) -> Planner:
-    return GridPlanner(spec)
+    return GridPlanner(spec) if spec.refine is None else RefinePlanner(spec, spec.refine)

@@ -1,0 +1,250 @@
+"""A spec with `refine` to rounds of trials: a coarse start, then what tells most of the boundary, until it is known."""
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, product
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from phase_diagrams.axis import smooth
+from phase_diagrams.conditions import condition_table
+from phase_diagrams.lattice import Lattice, shares
+from phase_diagrams.pack import stream_cost, trial_cost
+from phase_diagrams.panel import COUNTS, Panel, grid_panels, panel_rows
+from phase_diagrams.refine_spec import Refine
+from phase_diagrams.refinement import Choice, Field, choose, estimate
+from phase_diagrams.spec import JobSpec
+from phase_diagrams.trial import Condition, Trial, trial_namer
+
+Floats = npt.NDArray[np.float64]
+Verdict = Literal["tolerance", "budget", "exhausted"]
+"""Why sampling stopped: every band is within the tolerance, the budget is spent, or every seed of every place that is
+wanted is trained."""
+
+Outcomes = list[tuple[Floats, Floats]]
+"""Of a group's lattice: counts and totals (places,) by start."""
+
+GROWTH = 8
+"""A round asks for one in so many of what was asked for before, so that rounds grow in number as the logarithm of the
+trainings; heuristic: a round of that share could not have told much more in two halves."""
+LEAST_ROUND = 16
+"""Fewest trainings of a round, per panel, so that its packs occupy a machine."""
+REFRESH = 4
+"""Rounds after which each boundary is fitted afresh, at the latest every so many boundaries: one a round, in turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Panels that share a posterior: one, or those of an exponent whose activations are topk."""
+
+    panels: tuple[Panel, ...]
+
+
+def panel_groups(spec: JobSpec, refine: Refine) -> tuple[Group, ...]:
+    """The groups in the order of their first panels; those that share are by ascending k."""
+    groups: list[Group] = []
+    for panel in grid_panels(spec):
+        if "k" not in refine.axes or panel.activation.kind != "topk":
+            groups.append(Group((panel,)))
+    if "k" in refine.axes:
+        shared = sorted(
+            (panel for panel in grid_panels(spec) if panel.activation.kind == "topk"),
+            key=lambda panel: (panel.exponent, panel.activation.k),
+        )
+        groups += [Group(tuple(members)) for _, members in groupby(shared, key=lambda panel: panel.exponent)]
+    return tuple(groups)
+
+
+def coarse_trials(spec: JobSpec) -> list[Trial]:
+    """Where refinement starts: every condition of the grid at its first seed, from every start."""
+    grid = spec.grid
+    return [
+        Trial(Condition(sparsity, hidden_dim, activation, exponent), grid.seeds[0], start)
+        for sparsity, hidden_dim, activation, exponent, start in product(
+            grid.sparsity, grid.hidden_dim, grid.activations, grid.exponent, grid.starts
+        )
+    ]
+
+
+@dataclass(slots=True)
+class RefinePlanner:
+    """Asks for rounds, each from all rows of those before, in an order that does not depend on when they came."""
+
+    spec: JobSpec
+    refine: Refine
+    verdict: Verdict | None = field(default=None, init=False)
+    """Why it is done; None while it is not."""
+    _groups: tuple[Group, ...] = field(init=False)
+    _fields: list[Field] = field(init=False)
+    _awaited: set[str] = field(default_factory=set, init=False)
+    _rows: list[pa.Table] = field(default_factory=list, init=False)
+    _asked: int = field(default=0, init=False)
+    _rounds: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._groups = panel_groups(self.spec, self.refine)
+        self._fields = [_field(self.spec, group) for group in self._groups]
+
+    def ask(self) -> list[Trial]:
+        """The next round, once all of the last one was told or lost; empty while it waits and when it is done."""
+        if self._awaited or self.done:
+            return []
+        trials = self._next() if self._rounds else self._start()
+        name = trial_namer(self.spec)
+        self._awaited = {name(trial) for trial in trials}
+        self._asked += len(trials)
+        self._rounds += 1
+        return trials
+
+    def tell(self, rows: pa.Table) -> None:
+        """Hand over finished rows; those that this round did not ask for are left out."""
+        mine = rows.filter(pc.is_in(rows["trial_id"], value_set=pa.array(sorted(self._awaited), pa.string())))
+        self._rows.append(mine)
+        self._awaited.difference_update(mine["trial_id"].to_pylist())
+
+    def lose(self, trials: Collection[Trial]) -> None:
+        """Trials that were given up: nothing is known of them, and they are not asked for again."""
+        name = trial_namer(self.spec)
+        self._awaited.difference_update(name(trial) for trial in trials)
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing more to ask for."""
+        return self.verdict is not None
+
+    @property
+    def expected(self) -> int:
+        """The budget; once it is done, what was asked for."""
+        return self._asked if self.done else self.refine.budget
+
+    def report(self) -> dict[str, Any]:
+        """How far the bands reach so far, how many boundaries are settled, and what was never looked at."""
+        reaches = [found.reach for each in self._fields for found in each.estimates if found is not None]
+        if not reaches:
+            return {}
+        widest, tolerance = max(reaches), self.refine.tolerance
+        settled, boundaries = sum(each <= tolerance for each in reaches), sum(len(f.estimates) for f in self._fields)
+        said = f"{100 * widest:.1f} %" if math.isfinite(widest) else "an unknown share"
+        return {
+            "text": f"round {self._rounds}: {self._asked:,} trainings of at most {self.refine.budget:,}; {settled} of "
+            f"{boundaries} boundaries are known within {100 * tolerance:g} % of the axes, the widest band reaches {said}",
+            "round": self._rounds,
+            "trainings": self._asked,
+            "budget": self.refine.budget,
+            "boundaries": boundaries,
+            "settled": settled,
+            "reach": round(widest, 4) if math.isfinite(widest) else None,
+            "unsampled": round(max(float(each.nearest.max()) for each in self._fields), 4),
+            "stopped_by": self.verdict,
+        }
+
+    def _start(self) -> list[Trial]:
+        for group, each in zip(self._groups, self._fields, strict=True):
+            each.asked[_coarse_places(self.spec, group), :, 0] = True
+        return coarse_trials(self.spec)
+
+    def _next(self) -> list[Trial]:
+        outcomes = count_outcomes(self.spec, self._groups, pa.concat_tables(self._rows))
+        self._estimate(outcomes, afresh=False)
+        if self._settled():
+            self._estimate(outcomes, afresh=True)
+        left = self.refine.budget - self._asked
+        if self._settled():
+            self.verdict = "tolerance"
+        elif not left:
+            self.verdict = "budget"
+        else:
+            size = min(left, max(LEAST_ROUND * len(grid_panels(self.spec)), self._asked // GROWTH))
+            chosen = choose(self._fields, size, self.refine.tolerance, stream_cost(self.spec))
+            self.verdict = None if chosen else "exhausted"
+            return sorted((self._trial(choice) for choice in chosen), key=_canonical)
+        return []
+
+    def _estimate(self, outcomes: Sequence[Outcomes], afresh: bool) -> None:
+        """Fit every boundary to the outcomes: one a round afresh, in turn, the others from where they were."""
+        boundaries = [(each, start) for each in self._fields for start in range(len(each.estimates))]
+        turns = max(REFRESH, len(boundaries))
+        for number, (each, start) in enumerate(boundaries):
+            counts, totals = outcomes[self._fields.index(each)][start]
+            if totals.any():
+                earlier = None if afresh or (self._rounds + number) % turns == 0 else each.estimates[start]
+                each.estimates[start] = estimate(each.lattice, counts, totals, self.refine.confidence, earlier)
+
+    def _settled(self) -> bool:
+        found = [found for each in self._fields for found in each.estimates]
+        return all(each is not None and each.reach <= self.refine.tolerance for each in found)
+
+    def _trial(self, choice: Choice) -> Trial:
+        spec, panels = self.spec, self._groups[choice.field].panels
+        shape = (len(panels), len(spec.sparsities), len(spec.widths))
+        panel, sparsity, width = np.unravel_index(choice.place, shape)
+        condition = Condition(
+            spec.sparsities[sparsity], spec.widths[width], panels[panel].activation, panels[panel].exponent
+        )
+        return Trial(condition, spec.grid.seeds[choice.seed], spec.grid.starts[choice.start])
+
+
+def count_outcomes(spec: JobSpec, groups: Sequence[Group], rows: pa.Table) -> list[Outcomes]:
+    """Seeds identified (random start) or identifiable (truth start) and seeds trained, as in conditions.parquet."""
+    conditions = condition_table(spec, rows)
+    sparsity = {value: i for i, value in enumerate(spec.sparsities)}
+    width = {value: i for i, value in enumerate(spec.widths)}
+    found: list[Outcomes] = []
+    for group in groups:
+        outcomes = [np.zeros((2, len(group.panels), len(sparsity), len(width))) for _ in spec.grid.starts]
+        for number, panel in enumerate(group.panels):
+            table = panel_rows(conditions, panel)
+            i = [sparsity[value] for value in table["sparsity"].to_pylist()]
+            j = [width[value] for value in table["hidden_dim"].to_pylist()]
+            for start, each in zip(spec.grid.starts, outcomes, strict=True):
+                for part, name in enumerate(COUNTS[start]):
+                    each[part, number, i, j] = pc.fill_null(table[name], 0).to_numpy()
+        found.append([(each[0].ravel(), each[1].ravel()) for each in outcomes])
+    return found
+
+
+def group_lattice(spec: JobSpec, group: Group) -> Lattice:
+    """The places of a group's conditions: k in log2 where panels share, S in -log10(1 - S), n_m in log2."""
+    sparsity, width = (
+        shares(list(smooth(axis, np.array(values))))
+        for axis, values in (("sparsity", spec.sparsities), ("hidden_dim", spec.widths))
+    )
+    if len(group.panels) == 1:
+        return Lattice((sparsity, width))
+    k = shares([math.log2(panel.activation.k or 1) for panel in group.panels])
+    return Lattice((k, sparsity, width))
+
+
+def _field(spec: JobSpec, group: Group) -> Field:
+    lattice = group_lattice(spec, group)
+    prices = [
+        trial_cost(spec, Condition(sparsity, width, panel.activation, panel.exponent))
+        for panel, sparsity, width in product(group.panels, spec.sparsities, spec.widths)
+    ]
+    streams = np.tile(np.repeat(np.arange(len(spec.sparsities)), len(spec.widths)), len(group.panels))
+    asked = np.zeros((len(prices), len(spec.grid.starts), len(spec.grid.seeds)), dtype=bool)
+    return Field(lattice, np.array(prices), streams, asked)
+
+
+def _coarse_places(spec: JobSpec, group: Group) -> npt.NDArray[np.intp]:
+    """The places of the grid's own conditions."""
+    sparsity = np.isin(spec.sparsities, spec.grid.sparsity)
+    width = np.isin(spec.widths, spec.grid.hidden_dim)
+    return np.flatnonzero(np.tile(np.outer(sparsity, width).ravel(), len(group.panels)))
+
+
+def _canonical(trial: Trial) -> tuple[float, int, str, float, int, str]:
+    condition = trial.condition
+    return (
+        condition.sparsity,
+        trial.seed,
+        str(condition.activation),
+        condition.exponent,
+        condition.hidden_dim,
+        trial.start,
+    )
