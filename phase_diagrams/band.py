@@ -5,9 +5,11 @@ Between neighbouring places the probit of P(f > 0) is taken as linear, as in bou
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 from scipy.special import ndtri
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
 def probits_of(above: Floats) -> Floats:
@@ -15,18 +17,20 @@ def probits_of(above: Floats) -> Floats:
     return np.asarray(ndtri(np.clip(above, 1e-300, 1.0 - 1e-16)))
 
 
-def contour(probits: Floats, u: Floats, v: Floats, level: float) -> Floats:
+def contour(probits: Floats, u: Floats, v: Floats, level: float, within: Flags | None = None) -> Floats:
     """Where the probits have the level, along the lattice's lines: (points, 2), in the lattice's coordinates.
 
     Args:
         probits: (u, v), over the lattice.
         u, v: ascending coordinates of its lines.
         level: the probit that is looked for.
+        within: (u, v), places between which it is looked for; everywhere if None.
     """
+    among = np.ones(probits.shape, dtype=bool) if within is None else within
     points = []
-    for plane, along, across, turned in ((probits, u, v, False), (probits.T, v, u, True)):
+    for plane, kept, along, across, turned in ((probits, among, u, v, False), (probits.T, among.T, v, u, True)):
         low, high = plane[:-1] - level, plane[1:] - level
-        i, j = np.nonzero((low > 0) != (high > 0))
+        i, j = np.nonzero(((low > 0) != (high > 0)) & kept[:-1] & kept[1:])
         share = low[i, j] / (low[i, j] - high[i, j])
         crossing = np.column_stack([along[i] + share * (along[i + 1] - along[i]), across[j]])
         points.append(crossing[:, ::-1] if turned else crossing)
@@ -34,10 +38,11 @@ def contour(probits: Floats, u: Floats, v: Floats, level: float) -> Floats:
 
 
 def reach(probits: Floats, u: Floats, v: Floats, confidence: float) -> float:
-    """The largest distance of an undecided place from the P = 1/2 line; 0 if all are decided, inf without a line.
+    """How far the band reaches from the P = 1/2 line; without a line 0 if every place is decided, else inf.
 
-    Undecided is where the sign of f is not known with the probability (1 + confidence) / 2, so that a straight
-    boundary between decided sides lies within its band with the confidence.
+    The band is where the sign of f is not known with the probability (1 + confidence) / 2, as far as that hangs
+    together with the line: the same as in boundary.py, but in two dimensions. Its reach is the largest distance from
+    the line.
 
     Args:
         probits: (u, v), of P(f > 0) over the lattice.
@@ -45,14 +50,31 @@ def reach(probits: Floats, u: Floats, v: Floats, confidence: float) -> float:
         confidence: of the band.
     """
     limit = float(ndtri(0.5 + 0.5 * confidence))
-    i, j = np.nonzero(np.abs(probits) < limit)
-    if not len(i) and not np.any(np.diff(np.sign(probits), axis=0)) and not np.any(np.diff(np.sign(probits), axis=1)):
-        return 0.0
-    line = contour(probits, u, v, 0.0)
+    line, undecided = contour(probits, u, v, 0.0), np.abs(probits) < limit
     if not len(line):
-        return float("inf")
-    edge = np.concatenate(
-        [contour(probits, u, v, limit), contour(probits, u, v, -limit), np.column_stack([u[i], v[j]])]
-    )
-    squares = ((edge[:, None] - line) ** 2).sum(axis=2).min(axis=1)
-    return float(np.sqrt(squares.max()))
+        return float("inf") if undecided.any() else 0.0
+    beside = _beside_line(probits)
+    band = _hanging_together(undecided, beside)
+    around = np.asarray(ndimage.binary_dilation(band)) | beside
+    edge = [contour(probits, u, v, level, around) for level in (limit, -limit)]
+    i, j = np.nonzero(band)
+    places = np.concatenate([*edge, np.column_stack([u[i], v[j]])])
+    return float(np.sqrt(((places[:, None] - line) ** 2).sum(axis=2).min(axis=1).max()))
+
+
+def _beside_line(probits: Floats) -> Flags:
+    """Places with a neighbour on the other side."""
+    above = probits > 0
+    found = np.zeros(above.shape, dtype=bool)
+    found[:-1] |= above[:-1] != above[1:]
+    found[1:] |= above[:-1] != above[1:]
+    found[:, :-1] |= above[:, :-1] != above[:, 1:]
+    found[:, 1:] |= above[:, :-1] != above[:, 1:]
+    return found
+
+
+def _hanging_together(places: Flags, seeds: Flags) -> Flags:
+    """Those of the places from which a way along the lattice's lines leads to a seed."""
+    labels, _ = ndimage.label(places)
+    reached = np.unique(labels[seeds & places])
+    return np.asarray(np.isin(labels, reached[reached > 0]))

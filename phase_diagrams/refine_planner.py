@@ -108,9 +108,14 @@ class RefinePlanner:
         self._awaited.difference_update(mine["trial_id"].to_pylist())
 
     def lose(self, trials: Collection[Trial]) -> None:
-        """Trials that were given up: nothing is known of them, and they are not asked for again."""
+        """Trials that were given up: nothing is known of them, and neither they nor their pairs are asked for again."""
         name = trial_namer(self.spec)
         self._awaited.difference_update(name(trial) for trial in trials)
+        for trial in trials:
+            for group, each in zip(self._groups, self._fields, strict=True):
+                each.asked[_places_of(self.spec, group, trial.condition), :, self.spec.grid.seeds.index(trial.seed)] = (
+                    True
+                )
 
     @property
     def done(self) -> bool:
@@ -132,7 +137,7 @@ class RefinePlanner:
         said = f"{100 * widest:.1f} %" if math.isfinite(widest) else "an unknown share"
         return {
             "text": f"round {self._rounds}: {self._asked:,} trainings of at most {self.refine.budget:,}; {settled} of "
-            f"{boundaries} boundaries are known within {100 * tolerance:g} % of the axes, the widest band reaches {said}",
+            f"{boundaries} boundaries within {100 * tolerance:g} % of an axis, the widest band reaches {said}",
             "round": self._rounds,
             "trainings": self._asked,
             "budget": self.refine.budget,
@@ -229,6 +234,14 @@ def _field(spec: JobSpec, group: Group) -> Field:
     streams = np.tile(np.repeat(np.arange(len(spec.sparsities)), len(spec.widths)), len(group.panels))
     asked = np.zeros((len(prices), len(spec.grid.starts), len(spec.grid.seeds)), dtype=bool)
     return Field(lattice, np.array(prices), streams, asked)
+
+
+def _places_of(spec: JobSpec, group: Group, condition: Condition) -> list[int]:
+    """The place of a condition on a group's lattice; none in a group of other panels."""
+    shape = (len(group.panels), len(spec.sparsities), len(spec.widths))
+    i, j = spec.sparsities.index(condition.sparsity), spec.widths.index(condition.hidden_dim)
+    panel = Panel(condition.activation, condition.exponent)
+    return [int(np.ravel_multi_index((number, i, j), shape)) for number, p in enumerate(group.panels) if p == panel]
 
 
 def _coarse_places(spec: JobSpec, group: Group) -> npt.NDArray[np.intp]:

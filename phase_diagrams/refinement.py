@@ -3,6 +3,7 @@
 Numbers only: a lattice's places, starts and seeds are indices here; refine_planner.py says which trials they are.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -99,13 +100,19 @@ def estimate(
     else:
         where = np.searchsorted(known, earlier.known)
         components = refit_components(earlier.components, where, places, *outcomes)
-    above = np.zeros(len(totals))
+    u, v = lattice.axes[-2:]
+    above = probability_above(lattice, components)
+    planes = probits_of(above).reshape(-1, len(u), len(v))
+    return Estimate(components, known, above, max(reach(plane, u, v, confidence) for plane in planes))
+
+
+def probability_above(lattice: Lattice, components: Sequence[Component]) -> Floats:
+    """Posterior probability that f > 0, i.e. that P(identified) > 1/2, at each of the lattice's places."""
+    above = np.zeros(math.prod(lattice.shape))
     for component in components:
         a = lattice.features(component.lengths) @ component.root
         above += component.weight * ndtr((a @ component.shift) / np.sqrt(np.einsum("pf,pf->p", a, a)))
-    u, v = lattice.axes[-2:]
-    planes = probits_of(above).reshape(-1, len(u), len(v))
-    return Estimate(components, known, above, max(reach(plane, u, v, confidence) for plane in planes))
+    return above
 
 
 def choose(fields: Sequence[Field], size: int, tolerance: float, stream_price: float) -> list[Choice]:
@@ -190,9 +197,9 @@ class _Auction:
             return None
         places, asked = gains.places, self._field.asked[gains.places]  # (candidates, starts, seeds)
         # What the truth start is asked about is a pair: a seed whose random start is there first, else both.
-        half: Flags = asked[:, RANDOM] & ~asked[:, TRUTH] if start == TRUTH else np.zeros_like(asked[:, 0])
-        single = half.any(axis=1)
-        free = ~asked.any(axis=1)
+        half: Flags = asked[:, RANDOM] & ~asked[:, start]
+        single: Flags = half.any(axis=1)
+        free: Flags = ~asked.any(axis=1)
         seed = np.where(single, half.argmax(axis=1), free.argmax(axis=1))
         number = np.where(single | (start == RANDOM), 1, 2)
         possible = (single | free.any(axis=1)) & (number <= room)
