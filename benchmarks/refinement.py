@@ -259,11 +259,11 @@ def table(path: Path) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="file of results, a JSON line per case and repetition, appended to")
+    parser.add_argument("--out", type=Path, help="file to append results to, a JSON line each")
     parser.add_argument("--repetitions", type=int, default=20)
     parser.add_argument("--only", default="", help="cases of this shape")
     parser.add_argument("--width", type=float, help="cases of this width")
-    parser.add_argument("--designs", action="store_true", help="random, Sobol and Learner2D designs too")
+    parser.add_argument("--designs", action="store_true", help="other designs too")
     parser.add_argument("--table", type=Path, help="print the results in this file")
     arguments = parser.parse_args()
     if arguments.table:

@@ -165,8 +165,8 @@ def hatch_rules(width: PlotAxis, density: PlotAxis) -> list[tuple[float, float, 
 
 
 def _axes(spec: JobSpec, columns: int) -> tuple[PlotAxis, PlotAxis]:
-    widths = sorted(float(value) for value in spec.grid.hidden_dim)
-    densities = sorted(density_of(value) for value in spec.grid.sparsity)
+    widths = sorted(float(value) for value in spec.widths)
+    densities = sorted(density_of(value) for value in spec.sparsities)
     room = max(MIN_PANEL, FIGURE_WIDTH // columns - COLUMN_GAP)
     x_pixels = round(min(max(CELL * len(widths), MIN_PANEL), room))
     y_pixels = round(min(max(min(CELL, x_pixels / len(widths)) * len(densities), MIN_PANEL), MAX_HEIGHT))

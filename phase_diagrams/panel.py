@@ -112,9 +112,9 @@ def boundary_axes(spec: JobSpec) -> tuple[tuple[str, str], ...]:
     one value is not read.
     """
     directions = []
-    if len(spec.grid.sparsity) > 1:
+    if len(spec.sparsities) > 1:
         directions.append(("hidden_dim", "sparsity"))
-    if len(spec.grid.hidden_dim) > 1:
+    if len(spec.widths) > 1:
         directions.append(("sparsity", "hidden_dim"))
     return tuple(directions)
 

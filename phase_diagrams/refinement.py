@@ -198,8 +198,8 @@ class _Auction:
         places, asked = gains.places, self._field.asked[gains.places]  # (candidates, starts, seeds)
         # What the truth start is asked about is a pair: a seed whose random start is there first, else both.
         half: Flags = asked[:, RANDOM] & ~asked[:, start]
-        single: Flags = half.any(axis=1)
-        free: Flags = ~asked.any(axis=1)
+        single = np.asarray(half.any(axis=1))
+        free = np.asarray(~asked.any(axis=1))
         seed = np.where(single, half.argmax(axis=1), free.argmax(axis=1))
         number = np.where(single | (start == RANDOM), 1, 2)
         possible = (single | free.any(axis=1)) & (number <= room)

@@ -12,6 +12,7 @@ from phase_diagrams.interval import wilson
 from phase_diagrams.layout import density_of
 from phase_diagrams.panel import COUNTS, Panel, PanelBoundary, grid_panels, panel_rows
 from phase_diagrams.phase import PHASES_RANDOM_START, PHASES_TWO_STARTS
+from phase_diagrams.refine_judgement import Judgement, judge
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.superposition import Interference
 
@@ -103,12 +104,15 @@ class Summary:
     trials_finished: int
     trials_diverged: int
     conditions_planned: int
+    """Conditions of the grid; with `refine` its candidates, most of which are not needed."""
     conditions_finished: int
     """Conditions with a finished trial."""
     phases: dict[str, Count]
     mcc_chance: tuple[Chance, ...]
     """By ascending hidden_dim."""
     panels: tuple[PanelSummary, ...]
+    refinement: Judgement | None
+    """How well the boundaries are known; None without `refine`."""
 
 
 def summarise(
@@ -142,6 +146,7 @@ def summarise(
         phases=_phases(spec, conditions),
         mcc_chance=tuple(Chance(width, chance[width]) for width in sorted(chance)),
         panels=panels,
+        refinement=judge(spec, spec.refine, trials) if spec.refine else None,
     )
 
 
@@ -156,8 +161,11 @@ def sentences(summary: Summary) -> list[str]:
     said = [
         f"{summary.trials_finished:,} of {summary.trials_planned:,} trials finished, "
         f"{summary.trials_diverged:,} of them diverged; "
-        f"{summary.conditions_finished:,} of {summary.conditions_planned:,} conditions have finished trials."
+        f"{summary.conditions_finished:,} of {summary.conditions_planned:,} "
+        f"{'candidate ' if summary.refinement else ''}conditions have finished trials."
     ]
+    if summary.refinement:
+        said.append(str(summary.refinement))
     counts = [f"{count.conditions:,} {phase} ({count.certain:,} certain)" for phase, count in summary.phases.items()]
     said.append(f"Conditions by phase: {', '.join(counts)}.")
     said += [_panel_sentence(panel.label, boundary) for panel in summary.panels for boundary in panel.boundaries]
