@@ -251,7 +251,8 @@ def table(path: Path) -> str:
         said = "not within its budget" if count is None else f"{count:.0f} of {grid}"
         ratio = "" if count is None else f"1/{grid / count:.1f}"
         lines.append(
-            f"| {key[0]} | {key[1]:g} | {key[2]} | {len(mine)} | {error:.4f} | {said} | {ratio} | {', '.join(others)} | "
+            f"| {key[0]} | {key[1]:g} | {key[2]} | {len(mine)} | {error:.4f} | {said} | {ratio} | {', '.join(others)} "
+            "| "
             f"{100 * covered:.0f} % | {f'{100 * islands:.0f} %' if key[0] == 'islands' else ''} |"
         )
     return "\n".join(lines)

@@ -61,8 +61,10 @@ def _locate(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, li
         text += f".{part}" if text else str(part)
         known = list(here.model_fields)
         annotation = here.model_fields[part].annotation if part in here.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            here = annotation
+        for choice in (annotation, *get_args(annotation)):
+            section = isinstance(choice, type) and issubclass(choice, BaseModel)
+            if section and (choice is annotation or not _tags(choice)):
+                here = choice  # a section, or one that may be null; members of a union are found by their tags
         tagged = {tag: choice for choice in get_args(annotation) for tag in _tags(choice)}
     return text, known
 

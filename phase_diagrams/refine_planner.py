@@ -25,6 +25,7 @@ from phase_diagrams.refine_fields import (
 from phase_diagrams.refine_spec import Refine
 from phase_diagrams.refinement import Choice, Field, choose, estimate
 from phase_diagrams.spec import JobSpec
+from phase_diagrams.tables import TRIALS
 from phase_diagrams.trial import Condition, Trial, trial_namer
 
 GROWTH = 8
@@ -58,7 +59,7 @@ class RefinePlanner:
     _groups: tuple[Group, ...] = field(init=False)
     _fields: list[Field] = field(init=False)
     _awaited: set[str] = field(default_factory=set, init=False)
-    _rows: list[pa.Table] = field(default_factory=list, init=False)
+    _rows: list[pa.Table] = field(default_factory=lambda: [TRIALS.empty_table()], init=False)
     _asked: int = field(default=0, init=False)
     _rounds: int = field(default=0, init=False)
 

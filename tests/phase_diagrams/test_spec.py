@@ -135,7 +135,8 @@ def test_the_five_required_keys(missing):
         ("resources.cpus_per_trial", 5e-324, ["resources.cpus_per_trial", "greater than or equal to 0.01"]),
         ("resources.max_concurrent", 0, ["resources.max_concurrent", "greater than or equal to 1"]),
         ("sae.tied", 0, ["sae.tied", "0 is not allowed"]),
-        ("refine", {"budget": 3}, ["refine", "null"]),
+        ("refine", {"budget": 3}, ["refine.budget", "3", "16"]),
+        ("refine", {"budgets": 3}, ["refine.budgets", "budget, tolerance"]),
         ("reweighting", {}, ["reweighting", "null"]),
         ("sae", None, ["sae", "null is not allowed", "mapping"]),
         ("grid.activation", "topk:1", ["grid.activation", "'topk:1'", "list"]),
@@ -287,7 +288,7 @@ def test_the_schema_accepts_what_the_program_accepts_and_names_every_key():
     for document in (
         changed("grid.sparsity", [1.5]),
         changed("grid.sparcity", [0.5]),
-        changed("refine", {"budget": 1}),
+        changed("refine", {"budget": 0}),
     ):
         assert not validator.is_valid(document)
     assert all("description" in field for field in schema["$defs"]["Training"]["properties"].values())
