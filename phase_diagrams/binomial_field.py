@@ -106,7 +106,7 @@ def refit_components(
     start = np.zeros((2, len(kept), len(places)))
     start[0][:, known] = [c.site_precision for c in kept]
     start[1][:, known] = [c.site_shift for c in kept]
-    posterior = _propagate(_padded(planes), counts, totals, *start, REFIT_TOLERANCE)
+    posterior = _propagate(_padded(planes), counts, totals, start[0], start[1], REFIT_TOLERANCE)
     choices = [(c.steepness, c.lengths, plane.shape[1]) for c, plane in zip(kept, planes, strict=True)]
     return _weighted(choices, posterior)
 

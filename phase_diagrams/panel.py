@@ -160,7 +160,9 @@ def _trace(spec: JobSpec, panel: Panel, start: Start, rows: pa.Table) -> list[Pa
     if not directions:
         return [PanelBoundary(panel, start, *boundary_axes(spec)[0], (), side)]
     main = directions[0]
-    x, y = (_pooled(at[axis], seen) for axis in main)
+    # Refinement asks for few of many candidates, and its own estimate is not pooled either.
+    few = spec.refine is not None and np.count_nonzero(seen) <= POOL**2
+    x, y = (at[axis] if few else _pooled(at[axis], seen) for axis in main)
     fit = fit_boundary(x, y, successes, trials)
     found = []
     for direction in directions:

@@ -7,6 +7,9 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from phase_diagrams.axis import Strict, between, natural, refuse_bool, smooth
 
+MAX_CANDIDATES = 200
+"""Largest number of values of an axis that may be sampled: a two-hundredth of an axis is finer than any band."""
+
 RefineAxis = Literal["sparsity", "hidden_dim", "k"]
 Real = Annotated[float, BeforeValidator(refuse_bool)]
 Whole = Annotated[int, BeforeValidator(refuse_bool)]
@@ -15,9 +18,9 @@ Whole = Annotated[int, BeforeValidator(refuse_bool)]
 class Candidates(Strict):
     """How many values of each axis may be sampled."""
 
-    sparsity: Whole = Field(41, ge=2, le=1000)
+    sparsity: Whole = Field(41, ge=2, le=MAX_CANDIDATES)
     """Values of S between the grid's first and last, even in log(1 - S); the grid's own are among them."""
-    hidden_dim: Whole = Field(33, ge=2, le=1000)
+    hidden_dim: Whole = Field(33, ge=2, le=MAX_CANDIDATES)
     """Values of n_m between the grid's first and last, even in log n_m and whole; the grid's own are among them."""
 
     def sparsities(self, grid: Sequence[float]) -> tuple[float, ...]:

@@ -28,8 +28,8 @@ RANDOM, TRUTH = 0, 1
 EXPLORED = 0.06
 """Distance, in axis lengths, that no place needs to be farther than from a sampled one; heuristic: a quarter of the
 shortest length scale of the fit, below which more trainings there are the acquisition's to ask for."""
-EXPLORATION = 1 / 8
-"""Share of a batch's trainings that go to the places farthest from all that was sampled, whatever the fit says there:
+EXPLORATION = 1 / 16
+"""Share of a batch's trainings that goes to the places farthest from all that was sampled, whatever the fit says there:
 what keeps an island from being missed. Heuristic; benchmarks/refinement.py measures what it finds and costs."""
 
 

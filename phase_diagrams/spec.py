@@ -308,6 +308,12 @@ class JobSpec(Strict):
             _check_shape(data)
         if self.refine is not None:
             _check_refine(self.refine, grid)
+        candidates = self.n_conditions * len(grid.seeds) * len(grid.starts)
+        if self.refine is not None and candidates > MAX_TRIALS:
+            raise ValueError(
+                f"refine.candidates: {candidates:,} trials could be asked for (candidates x activations x exponents x "
+                f"seeds x starts); at most {MAX_TRIALS:,} are allowed in one job"
+            )
         if self.n_trials > MAX_TRIALS:
             raise ValueError(
                 f"grid: the cross product is {self.n_trials:,} trials; at most {MAX_TRIALS:,} are allowed in one job"

@@ -43,6 +43,8 @@ def test_the_issue_s_section_is_read_and_written_back() -> None:
         ({"candidates": {"k": 4}}, "refine.candidates.k", "sparsity, hidden_dim"),
         ({"sparsity": [0.9], "hidden_dim": [40]}, "refine", "two values or more"),
         ({"points": 3}, "refine.points", "budget"),
+        ({"candidates": {"sparsity": 201}}, "refine.candidates.sparsity", "200"),
+        ({"candidates": {"sparsity": 200, "hidden_dim": 61}, "seeds": 1000}, "refine.candidates", "1,000,000"),
     ],
 )
 def test_a_wrong_section_is_named(changes: dict[str, object], key: str, words: str) -> None:
