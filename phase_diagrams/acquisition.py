@@ -23,10 +23,10 @@ PROBIT_VARIANCE = 8.0 / np.pi
 """The logistic is within .02 the normal integral of this variance (MacKay 1992, Neural Computation 4:720)."""
 COMPONENTS = 3
 """Hyperparameter choices of most weight that gains are computed from. Heuristic: the band needs all of them, the
-ranking of places does not (32 of 32 first places agreed with 20 of them on pilot diagrams)."""
-TARGETS = 256
+ranking of places does not in this order."""
+TARGETS = 160
 """Most undecided places that U is summed over; more are thinned evenly. They are some 5 to a band's width."""
-CANDIDATES = 400
+CANDIDATES = 300
 """Most places that stay in the running for a batch: those worth most at its start."""
 LEAST_DOUBT = 1e-3
 """Density of U, relative to a place on the line, from which on a place counts as undecided."""
