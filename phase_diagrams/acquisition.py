@@ -1,10 +1,10 @@
 """The posterior of a logit over a lattice to what one more training at each place would tell of the P = 1/2 line.
 
 The uncertainty is U, the integral over the plane of P (1 - P), P being the posterior probability that f > 0: an area,
-some three tenths of that of the one-sigma band. What it is expected to fall to when the variance at a place is to
-shrink by a share rho is known in closed form (Chevalier et al. 2014, Technometrics 56:455, the bivariate normal
-written as Owen's T): E[P (1 - P)] = 2 T(a, sqrt((1 - rho) / (1 + rho))), a = mean / sd. A training is worth what it
-lowers U by. A further seed at a known place and a first one at a new place are so the same question.
+which grows with the width of the band. What it is expected to fall to when the variance at a place is to shrink by a
+share rho is known in closed form (Chevalier et al. 2014, Technometrics 56:455, the bivariate normal written as Owen's
+T): E[P (1 - P)] = 2 T(a, sqrt((1 - rho) / (1 + rho))), a = mean / sd. A training is worth what it lowers U by. A
+further seed at a known place and a first one at a new place are so the same question.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,12 +22,12 @@ Indices = npt.NDArray[np.intp]
 PROBIT_VARIANCE = 8.0 / np.pi
 """The logistic is within .02 the normal integral of this variance (MacKay 1992, Neural Computation 4:720)."""
 COMPONENTS = 3
-"""Hyperparameter choices of most weight that gains are computed from. Heuristic: the band needs all of them, the
-ranking of places does not in this order."""
+"""Hyperparameter choices of most weight that gains are computed from; heuristic: the band needs all of them, the
+ranking of places does not."""
 TARGETS = 160
-"""Most undecided places that U is summed over; more are thinned evenly. They are some 5 to a band's width."""
+"""Most undecided places that U is summed over; more are thinned evenly. Heuristic, for speed."""
 CANDIDATES = 300
-"""Most places that stay in the running for a batch: those worth most at its start."""
+"""Most places that stay in the running for a batch: those worth most at its start. Heuristic, for speed."""
 LEAST_DOUBT = 1e-3
 """Density of U, relative to a place on the line, from which on a place counts as undecided."""
 

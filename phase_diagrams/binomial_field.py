@@ -43,7 +43,7 @@ PATIENCE = 40
 MAX_SWEEPS = 150
 # Largest move of a marginal's mean, in its sd, and of its variance, relative, at which sweeping stops.
 TOLERANCE = 2e-3
-# Of a refit, which only ranks places until the next fit: what it saves is two thirds of the time.
+# Of a refit, which only ranks places until the next fit. Heuristic, for speed.
 REFIT_WEIGHT, REFIT_TOLERANCE = 1e-2, 1e-2
 
 
