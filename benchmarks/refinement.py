@@ -216,8 +216,9 @@ def run_case(case: Case, repetition: int, designs: bool) -> dict[str, Any]:
 
 def needed(curves: list[list[dict[str, Any]]], error: float) -> float | None:
     """Trainings from which on the median error is at most that of the grid, between readings linear in the logs."""
-    trainings = [reading["trainings"] for reading in curves[0]]
-    errors = np.median([[reading["error"] for reading in curve] for curve in curves], axis=0)
+    shortest = min(map(len, curves))
+    trainings = np.median([[reading["trainings"] for reading in curve[:shortest]] for curve in curves], axis=0)
+    errors = np.median([[reading["error"] for reading in curve[:shortest]] for curve in curves], axis=0)
     above = np.flatnonzero(errors > error)
     if not len(above):
         return float(trainings[0])

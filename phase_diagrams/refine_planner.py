@@ -31,10 +31,10 @@ from phase_diagrams.trial import Condition, Trial, trial_namer
 GROWTH = 8
 """A round asks for one in so many of what was asked for before, so that rounds grow in number as the logarithm of the
 trainings; heuristic: a round of that share could not have told much more in two halves."""
-LEAST_ROUND = 16
+LEAST_ROUND = 24
 """Fewest trainings of a round, per panel, so that its packs occupy a machine."""
-REFRESH = 4
-"""Rounds after which each boundary is fitted afresh, at the latest every so many boundaries: one a round, in turn."""
+REFRESH = 8
+"""Rounds, or boundaries where there are more, from one fresh fit of a boundary to the next: they take turns."""
 
 
 def coarse_trials(spec: JobSpec) -> list[Trial]:
