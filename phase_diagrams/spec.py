@@ -22,7 +22,7 @@ from pydantic import (
 from phase_diagrams.activation import Activation, parse_activation
 from phase_diagrams.axis import MAX_AXIS, Strict, axis_schema, expand_axis, expand_whole_axis, refuse_bool
 from phase_diagrams.problem import SpecError as SpecError
-from phase_diagrams.problem import find_problems
+from phase_diagrams.problem import find_problems, unique_keys
 
 MAX_TRIALS = 1_000_000
 """Largest number of trials that one spec may ask for."""
@@ -377,7 +377,7 @@ def read_spec(text: str, folder: Path | None = None) -> JobSpec:
 def read_document(text: str) -> object:
     """A YAML or JSON text, parsed but not checked; raises SpecError where it is neither, or repeats a key."""
     try:
-        document: object = json.loads(text, object_pairs_hook=_unique_keys)
+        document: object = json.loads(text, object_pairs_hook=unique_keys)
         return document
     except json.JSONDecodeError:
         pass  # then it is YAML, or nothing
@@ -392,15 +392,6 @@ def read_document(text: str) -> object:
         raise SpecError([("", f"not valid YAML or JSON{where}: {problem}")]) from None
     except (RecursionError, ValueError, OverflowError, AttributeError, TypeError) as error:
         raise SpecError([("", f"not valid YAML or JSON: {error}")]) from None
-    return document
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) < len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        raise SpecError([("", f"the key {repeated!r} is given twice")])
     return document
 
 

@@ -152,6 +152,38 @@ def test_every_bad_key_is_named_at_once():
     assert "training.steps" in text
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {**MINIMAL, **{f"key{number}": 1 for number in range(300)}},
+        {**MINIMAL, **{f"key{number}": 1 for number in range(100_000)}},
+        {**MINIMAL, "x" * 1_000_000: 1},
+        changed("grid.activation", ["relu_l1:" + "9" * 100_000]),
+        changed("data.superposition", {"kind": "explicit", "matrix": [["one"] * 300] * 300}),
+    ],
+)
+def test_a_spec_of_many_or_long_errors_is_told_in_few_words(document):
+    with pytest.raises(SpecError) as raised:
+        parse_spec(document)
+    assert 0 < len(raised.value.problems) <= 51
+    assert len(str(raised.value)) < 10_000
+    assert json.dumps(raised.value.problems)
+
+
+def test_the_number_of_errors_is_told_where_they_are_not():
+    with pytest.raises(SpecError, match=r"key0: unknown key.*and 250 more"):
+        parse_spec({**MINIMAL, **{f"key{number}": 1 for number in range(300)}})
+    with pytest.raises(SpecError, match=r"90,000 of its keys and values are not allowed"):
+        parse_spec(changed("data.superposition", {"kind": "explicit", "matrix": [["one"] * 300] * 300}))
+
+
+def test_a_key_that_is_given_twice_is_found_among_many():
+    # Looking for each key among all others would take minutes here.
+    text = "{" + ",".join(f'"key{number}": 1' for number in range(200_000)) + ', "key199999": 1}'
+    with pytest.raises(SpecError, match="the key 'key199999' is given twice"):
+        read_spec(text)
+
+
 def test_a_huge_product_is_refused_with_its_number_and_the_limit():
     axis = {"start": 0.0, "stop": 0.99, "num": 10000}
     text = refusal(changed("grid.sparsity", axis, changed("grid.seeds", 10000)))
