@@ -11,7 +11,7 @@ from tests.service.conftest import make_settings
 from tests.service.postgres import Cluster
 from tests.service.running import FakeWorker, running, submit, until
 
-LEASE_SECONDS = 5.0
+LEASE_SECONDS = 10.0
 
 
 def copy_sqlite(source: str, folder: Path, request: pytest.FixtureRequest) -> str:
@@ -50,7 +50,7 @@ def test_what_is_restored_goes_on(database_url: str, tmp_path: Path, request: py
     with running(make_settings(database, restored, lease_seconds=LEASE_SECONDS)) as server, server.client() as client:
         assert client.get(f"/v1/jobs/{done['id']}/artifacts").json() == artifacts
         assert client.get(f"/v1/jobs/{later['id']}").status_code == 404
-        until(lambda: client.get(f"/v1/jobs/{begun['id']}").json()["status"] == "queued")
+        until(lambda: client.get(f"/v1/jobs/{begun['id']}").json()["status"] == "queued", 4 * LEASE_SECONDS)
         worker = FakeWorker(client)
         lease = worker.take()
         assert lease is not None
