@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("spec", metavar="SPEC", help=SPEC_HELP)
     plan.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help=SET_HELP)
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
+    plan.add_argument("--estimate", action="store_true", help="measure nothing on this machine, only do arithmetic")
 
     report = commands.add_parser("report", help="redraw a folder's tables and figures; trains nothing")
     report.add_argument("folder", metavar="DIR", help="output folder of a run, finished or not")
@@ -114,7 +115,7 @@ def _run(options: argparse.Namespace) -> int:
     from saephase.plan_command import print_plan, print_schema
 
     if options.command == "plan":
-        return print_plan(options.spec, options.set, options.json)
+        return print_plan(options.spec, options.set, options.json, options.estimate)
     return print_schema()
 
 
