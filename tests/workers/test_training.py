@@ -85,6 +85,44 @@ def test_packed_is_alone_bit_for_bit(order, cut, tied):
                 assert np.array_equal(getattr(packed.weights, name), getattr(alone[index].weights, name))
 
 
+STOP = {"patience": 10, "tolerance": 0.05}
+
+
+def stopping(steps=100, batch_size=48, **changes):
+    return Training.model_validate({"steps": steps, "batch_size": batch_size, "stop": STOP | changes})
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_stopped_trial_is_the_same_packed_and_alone_and_takes_its_own_steps(tied):
+    models = [model(text, start) for text in ("topk:2", "relu", "batchtopk:1") for start in ("random", "truth")]
+    alone = [train([one], stream(), stopping(), tied)[0] for one in models]
+    packed = train(models, stream(), stopping(), tied)
+    taken = {len(one.losses) for one in alone}
+    assert len(taken) > 1
+    assert min(taken) < 100
+    for one, other in zip(alone, packed, strict=True):
+        assert np.array_equal(one.losses, other.losses)
+        assert np.isfinite(one.losses).all()
+        for part, same in zip(_parts(one.weights), _parts(other.weights), strict=True):
+            assert np.array_equal(part, same)
+
+
+def test_a_trial_that_stops_takes_the_steps_of_full_training_up_to_the_look():
+    full = train([model("topk:2")], stream(), Training(steps=100, batch_size=48), True)[0]
+    stopped = train([model("topk:2")], stream(), stopping(), True)[0]
+    look = len(stopped.losses) - STOP["patience"]
+    assert 0 < look < 90
+    assert np.array_equal(stopped.losses[: look + 1], full.losses[: look + 1])
+    assert not np.array_equal(stopped.losses[look + 1 :], full.losses[look + 1 : look + 10])
+
+
+def test_a_stop_that_is_never_due_changes_nothing():
+    full = train([model("relu")], stream(), Training(steps=100, batch_size=48), True)[0]
+    patient = train([model("relu")], stream(), stopping(patience=60), True)[0]
+    assert np.array_equal(full.losses, patient.losses)
+    assert np.array_equal(full.weights.encoder, patient.weights.encoder)
+
+
 def test_exponent_zero_is_the_plain_loss_exactly():
     inputs = np.random.default_rng(0).standard_normal((100, 6)).astype(np.float32)
     assert (reweighting(inputs, 0.0) == 1).all()
