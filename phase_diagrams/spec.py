@@ -260,6 +260,8 @@ class Training(Strict):
     """Learning rate over the steps: linearly to 0, constant, or half a cosine to 0."""
     stop: Stop | None = None
     """Early stopping of trials that have converged; null: every trial takes all steps."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16 rounds the factors of the encoder's product, for GPUs; weights and all else stay float32."""
 
 
 class Recovery(Strict):

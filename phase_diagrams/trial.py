@@ -12,7 +12,7 @@ from phase_diagrams.spec import Explicit, JobSpec, Start
 ENGINE_VERSION = "2"
 """Part of every trial's identity: raised whenever the same trial would give other numbers."""
 
-_LATER_KEYS: dict[str, object] = {"stop": None}
+_LATER_KEYS: dict[str, object] = {"stop": None, "precision": "float32"}
 """Keys of `training` that the first version did not have, with the value that means what it did."""
 
 
