@@ -15,7 +15,7 @@ from torch.optim.adam import adam
 from workers.feed import Chunk
 from workers.stack import Objective, Stack, losses_and_gradients
 
-_EAGER_STEPS = 3
+EAGER_STEPS = 3
 """Steps taken one by one before the capture, so that cuBLAS and the allocator have what they need (PyTorch's notes on
 CUDA graphs ask for a few); they are steps of the training like all others."""
 
@@ -57,7 +57,7 @@ class DeviceGroup:
                 continue
             self._step()
             self._eager += 1
-            if self._eager == _EAGER_STEPS and self._ring.is_cuda:
+            if self._eager == EAGER_STEPS and self._ring.is_cuda:
                 self._capture(pool)
         self._host_losses[rows].copy_(self._losses[rows], non_blocking=True)
 

@@ -14,6 +14,7 @@ from workers.torch_training import step_bytes, train_on
 from workers.training import Model, train
 
 ACTIVATIONS = ["topk:1", "topk:3", "batchtopk:2", "relu", "relu_l1:0.05"]
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 DATA = Data.model_validate({"n_features": 10, "n_inputs": 6})
 DICTIONARY = np.random.default_rng(3).standard_normal((6, 10)).astype(np.float32)
 DICTIONARY /= np.linalg.norm(DICTIONARY, axis=0)
@@ -58,11 +59,12 @@ def test_hand_written_gradients_are_those_of_autograd(tied, activation, exponent
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("batch_size", [48, 37])
-def test_the_kernel_trains_as_torch_does(tied, activation, batch_size):
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_kernel_trains_as_torch_does(tied, activation, batch_size, device):
     models = [model(activation, seed=seed, exponent=float(seed), bias=0.0 if tied else 0.01) for seed in (0, 1)]
     training = Training(steps=40, batch_size=batch_size, learning_rate=0.003)
     fused = train(models, stream(), training, tied)
-    reference = train_on(models, stream(), training, tied, "cpu")
+    reference = train_on(models, stream(), training, tied, device)
     for one, other in zip(fused, reference, strict=True):
         # Stated tolerance: rounding differs, and 40 steps of Adam amplify it to below 1e-3 of the loss.
         assert np.allclose(one.losses, other.losses, rtol=1e-3)
@@ -126,11 +128,12 @@ def test_a_stop_that_is_never_due_changes_nothing():
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_torch_stops_where_the_kernel_stops(tied):
+@pytest.mark.parametrize("device", DEVICES)
+def test_torch_stops_where_the_kernel_stops(tied, device):
     models = [model(text, start) for text in ("topk:2", "topk:1") for start in ("random", "truth")]
     models += [model("relu", seed=seed) for seed in range(5)]
     fused = train(models, stream(), stopping(), tied)
-    reference = train_on(models, stream(), stopping(), tied, "cpu")
+    reference = train_on(models, stream(), stopping(), tied, device)
     taken = [len(one.losses) for one in fused]
     assert len(set(taken)) > 1
     assert [len(one.losses) for one in reference] == taken
@@ -140,12 +143,13 @@ def test_torch_stops_where_the_kernel_stops(tied):
         assert one.losses.mean() == pytest.approx(other.losses.mean(), rel=2e-3)
 
 
-def test_a_budget_cuts_stacks_and_changes_numbers_within_the_tolerance_only():
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_budget_cuts_stacks_and_changes_numbers_within_the_tolerance_only(device):
     models = [model("topk:2", seed=seed, exponent=float(seed % 2)) for seed in range(5)]
     training = Training(steps=30, batch_size=48)
-    whole = train_on(models, stream(), training, False, "cpu")
+    whole = train_on(models, stream(), training, False, device)
     for budget in (0, 2 * step_bytes(models[0], 48)):
-        cut = train_on(models, stream(), training, False, "cpu", budget)
+        cut = train_on(models, stream(), training, False, device, budget)
         for one, other in zip(whole, cut, strict=True):
             assert np.allclose(one.losses, other.losses, rtol=1e-4)
 
@@ -161,14 +165,25 @@ def test_torch_with_no_budget_is_the_same_packed_and_alone_bit_for_bit():
             assert np.array_equal(part, same)
 
 
-def test_models_that_diverge_leave_a_stack_that_looks_and_spoil_no_neighbour():
+@pytest.mark.parametrize("device", DEVICES)
+def test_models_that_diverge_leave_a_stack_that_looks_and_spoil_no_neighbour(device):
     wild = Weights(*(np.full_like(part, 1e25) for part in _parts(model("relu").weights)))
     broken = Model(wild, parse_activation("relu"), np.ones(6, np.float32))
     training = stopping(steps=40, tolerance=1e-6)
-    pack = train_on([broken, model("relu"), broken], stream(), training, True, "cpu")
-    alone = train_on([model("relu")], stream(), training, True, "cpu")[0]
+    pack = train_on([broken, model("relu"), broken], stream(), training, True, device)
+    alone = train_on([model("relu")], stream(), training, True, device)[0]
     assert [int(np.isfinite(one.losses).sum()) for one in pack] == [0, 40, 0]
     assert np.allclose(pack[1].losses, alone.losses, rtol=1e-4)
+
+
+@pytest.mark.skipif(len(DEVICES) == 1, reason="needs a GPU")
+def test_replayed_steps_are_the_eager_ones(monkeypatch):
+    models = [model(text, seed=seed) for text in ("topk:1", "topk:3", "batchtopk:2", "relu") for seed in range(3)]
+    training = Training(steps=150, batch_size=48)
+    replayed = train_on(models, stream(), training, False, "cuda")
+    monkeypatch.setattr("workers.device_group.EAGER_STEPS", 10**9)
+    for one, other in zip(replayed, train_on(models, stream(), training, False, "cuda"), strict=True):
+        assert np.array_equal(one.losses, other.losses)
 
 
 def test_exponent_zero_is_the_plain_loss_exactly():
@@ -199,7 +214,7 @@ def test_a_tied_sae_stays_tied_and_without_bias():
     assert not trained.weights.decoder_bias.any()
 
 
-@pytest.mark.parametrize("trainer", ["kernel", "torch"])
+@pytest.mark.parametrize("trainer", ["kernel", *DEVICES])
 def test_divergence_is_a_value_and_spoils_no_neighbour(trainer):
     wild = Weights(*(np.full_like(part, 1e25) for part in _parts(model("relu").weights)))
     models = [Model(wild, parse_activation("relu"), np.ones(6, np.float32)), model("relu")]
@@ -207,7 +222,7 @@ def test_divergence_is_a_value_and_spoils_no_neighbour(trainer):
     run = (
         (lambda m: train(m, stream(), training, True))
         if trainer == "kernel"
-        else (lambda m: train_on(m, stream(), training, True, "cpu"))
+        else (lambda m: train_on(m, stream(), training, True, trainer))
     )
     broken, healthy = run(models)
     assert np.isnan(broken.losses).any()
