@@ -58,7 +58,7 @@ def _measured_shape() -> list[JobSpec]:
         "sparsity": [0.5, 0.8, 0.9, 0.95],
         "hidden_dim": [20, 40, 80],
         "activation": ["topk:1", "topk:2", "topk:4", "relu"],
-        "seeds": 4,
+        "seeds": 2,
     }
     return [
         parse_spec(

@@ -65,6 +65,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         parser.error("no GPU is visible to torch; --device cpu runs the same code without graphs")
+    torch.set_num_threads(1)  # as in a worker, whose pack has a core
     name = torch.cuda.get_device_name() if options.device.startswith("cuda") else options.device
     print(f"{date.today()}, {name}, torch {torch.__version__}, median of {ROUNDS} rounds of {options.steps} steps\n")
     print("| n / n_p / n_m | activation | batch | models | model-steps/s | to plain loop | graphs to eager | "
