@@ -82,10 +82,16 @@ def _locate(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, li
         text += f".{part}" if text else str(part)
         known = list(here.model_fields)
         annotation = here.model_fields[part].annotation if part in here.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            here = annotation
+        here = _only_model(annotation) or here
         tagged = {tag: choice for choice in get_args(annotation) for tag in _tags(choice)}
     return text, known
+
+
+def _only_model(annotation: object) -> type[BaseModel] | None:
+    """The model that a key holds; None where it holds none, or a choice of several."""
+    choices = [part for part in get_args(annotation) if part is not type(None)] or [annotation]
+    only = choices[0] if len(choices) == 1 else None
+    return only if isinstance(only, type) and issubclass(only, BaseModel) else None
 
 
 def _tags(choice: object) -> tuple[str, ...]:

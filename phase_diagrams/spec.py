@@ -238,6 +238,15 @@ class Sae(Strict):
     """True: one matrix, no bias (the paper). False: untied, with biases and a unit-norm decoder."""
 
 
+class Stop(Strict):
+    """When a training that has converged may take the rest of its schedule in short."""
+
+    patience: Whole = Field(200, ge=10, le=1_000_000)
+    """Steps of the two windows whose mean losses are compared, and of the rest of the schedule once they agree."""
+    tolerance: Real = Field(0.005, gt=0, lt=1)
+    """Converged: the later window's loss is below the earlier one's by at most this fraction."""
+
+
 class Training(Strict):
     """The optimiser and its budget."""
 
@@ -249,6 +258,10 @@ class Training(Strict):
     """Peak learning rate."""
     schedule: Literal["linear", "constant", "cosine"] = "linear"
     """Learning rate over the steps: linearly to 0, constant, or half a cosine to 0."""
+    stop: Stop | None = None
+    """Early stopping of trials that have converged; null: every trial takes all steps."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16 rounds the factors of the encoder's product, for GPUs; weights and all else stay float32."""
 
 
 class Recovery(Strict):

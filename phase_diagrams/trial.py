@@ -12,6 +12,9 @@ from phase_diagrams.spec import Explicit, JobSpec, Start
 ENGINE_VERSION = "2"
 """Part of every trial's identity: raised whenever the same trial would give other numbers."""
 
+_LATER_KEYS: dict[str, object] = {"stop": None, "precision": "float32"}
+"""Keys of `training` that the first version did not have, with the value that means what it did."""
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -77,7 +80,7 @@ def trial_namer(spec: JobSpec) -> TrialNamer:
                 "engine": ENGINE_VERSION,
                 "data": _data_identity(spec),
                 "sae": spec.sae.model_dump(mode="json"),
-                "training": spec.training.model_dump(mode="json"),
+                "training": _training_identity(spec),
                 "recovery": spec.recovery.model_dump(mode="json"),
             }
         )
@@ -89,6 +92,12 @@ def _data_identity(spec: JobSpec) -> dict[str, object]:
     if isinstance(spec.data.superposition, Explicit):
         identity["superposition"] = {"kind": "explicit", "matrix": spec.data.superposition.matrix}
     return identity
+
+
+def _training_identity(spec: JobSpec) -> dict[str, object]:
+    # Keys that came later count where they are set: trials of folders written before them keep their names.
+    unset = {name for name, default in _LATER_KEYS.items() if getattr(spec.training, name) == default}
+    return spec.training.model_dump(mode="json", exclude=unset)
 
 
 def data_key(spec: JobSpec, sparsity: float, seed: int) -> int:

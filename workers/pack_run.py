@@ -45,12 +45,15 @@ def open_model(trial: Trial, dictionary: Floats, data: EvaluationData) -> Model:
 
 
 def _train(models: list[Model], stream: Stream, spec: JobSpec, device: str) -> list[Trained]:
-    if device == "cpu":
-        return train(models, stream, spec.training, spec.sae.tied)
-    # Torch costs seconds and half a gigabyte to import: only packs on a GPU pay for it.
-    from workers.torch_training import train_on
+    training, tied = spec.training, spec.sae.tied
+    if device == "cpu" and training.precision == "float32":
+        return train(models, stream, training, tied)
+    # Torch costs seconds and half a gigabyte to import: only packs that need it pay for it.
+    from workers.torch_training import step_budget, train_on
 
-    return train_on(models, stream, spec.training, spec.sae.tied, device)
+    # On a CPU one model at a time: a product of several could add in another order, and no pack may change a row.
+    budget = 0 if device == "cpu" else step_budget(device, spec.resources.gpus_per_trial)
+    return train_on(models, stream, training, tied, device, budget)
 
 
 def _evaluate(

@@ -40,10 +40,14 @@ def test_a_name_depends_on_what_determines_the_row_and_on_nothing_else():
         spec(resources={"max_concurrent": 3, "device": "cpu"}),
         spec(grid={"sparsity": [0.5], "hidden_dim": [8], "activation": ["topk:1"]}),
         spec(training={"schedule": "linear", "steps": 1500}),
+        spec(training={"stop": None, "precision": "float32"}),
         spec(data={"n_inputs": 4, "n_features": 8}),
     ]
     other = [
         spec(training={"steps": 1501}),
+        spec(training={"stop": {}}),
+        spec(training={"precision": "bfloat16"}),
+        spec(training={"stop": {"tolerance": 0.01}}),
         spec(recovery={"cosine": 0.95}),
         spec(sae={"tied": False}),
         spec(data={"n_features": 8, "n_inputs": 4, "noise": 0.1}),
