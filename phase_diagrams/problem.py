@@ -1,7 +1,7 @@
 """Pydantic's errors to one paragraph that names each bad key and what is allowed there."""
 
 import difflib
-from typing import get_args
+from typing import TypeGuard, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -61,15 +61,21 @@ def _locate(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, li
         text += f".{part}" if text else str(part)
         known = list(here.model_fields)
         annotation = here.model_fields[part].annotation if part in here.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            here = annotation
+        sections = [one for one in (annotation, *get_args(annotation)) if _is_model(one) and not _tags(one)]
+        if len(sections) == 1:
+            here = sections[0]
         tagged = {tag: choice for choice in get_args(annotation) for tag in _tags(choice)}
     return text, known
 
 
+def _is_model(annotation: object) -> TypeGuard[type[BaseModel]]:
+    """Whether a field's type is a section of its own; one that may be null is a union of it and None."""
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
 def _tags(choice: object) -> tuple[str, ...]:
     """The values of `kind` that select a member of a tagged union."""
-    if isinstance(choice, type) and issubclass(choice, BaseModel) and "kind" in choice.model_fields:
+    if _is_model(choice) and "kind" in choice.model_fields:
         return tuple(get_args(choice.model_fields["kind"].annotation))
     return ()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from phase_diagrams.activation import Activation
+from phase_diagrams.proxy import Proxy
 from phase_diagrams.spec import Explicit, JobSpec, Start
 
 ENGINE_VERSION = "2"
@@ -52,10 +53,16 @@ class TrialNamer:
     """Gives trials of one spec their ids; holds the digest of what all of them share."""
 
     shared: str
+    proxy: Proxy = "variance"
 
     def __call__(self, trial: Trial) -> str:
-        """Sixteen hexadecimal digits: the content hash of all that determines the trial's row."""
+        """Sixteen hexadecimal digits: the content hash of all that determines the trial's row.
+
+        The proxy counts where it weights anything: plain trials are shared by the jobs of all proxies, and the names
+        of those with the paper's, the variance, are what they were before there were others.
+        """
         condition = trial.condition
+        weighted = [self.proxy] if condition.exponent != 0 and self.proxy != "variance" else []
         return _digest(
             [
                 self.shared,
@@ -65,12 +72,13 @@ class TrialNamer:
                 condition.exponent,
                 trial.seed,
                 trial.start,
+                *weighted,
             ]
         )
 
 
 def trial_namer(spec: JobSpec) -> TrialNamer:
-    """The naming of a spec's trials: data, sae, training and recovery count; name, grid and resources do not."""
+    """The naming of a spec's trials: data, sae, training, recovery and proxy count; name, grid, resources do not."""
     return TrialNamer(
         _digest(
             {
@@ -80,7 +88,8 @@ def trial_namer(spec: JobSpec) -> TrialNamer:
                 "training": spec.training.model_dump(mode="json"),
                 "recovery": spec.recovery.model_dump(mode="json"),
             }
-        )
+        ),
+        spec.proxy,
     )
 
 
