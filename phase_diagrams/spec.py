@@ -317,7 +317,7 @@ class JobSpec(Strict):
     @property
     def adaptive(self) -> bool:
         """Whether which trials are trained depends on the results of others."""
-        return self.refine is not None or self.reweighting is not None
+        return self.refine is not None or self.search is not None
 
     @property
     def n_conditions(self) -> int:
