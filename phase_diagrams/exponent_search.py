@@ -127,7 +127,9 @@ class ExponentSearch:
     def _chosen(self, reweighting: Reweighting) -> list[Condition]:
         if reweighting.where == "all":
             return list(plain_conditions(self.spec))
-        near = set(near_boundary(self.spec, condition_table(self.spec, pa.concat_tables(self._rows)))) if self._rows else ()
+        near = set[Condition]()
+        if self._rows:
+            near.update(near_boundary(self.spec, condition_table(self.spec, pa.concat_tables(self._rows))))
         return [condition for condition in plain_conditions(self.spec) if condition in near]
 
     def _batch(self) -> list[Trial]:

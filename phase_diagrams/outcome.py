@@ -70,4 +70,6 @@ def _outcome(row: dict[str, Any]) -> Outcome:
         return DIVERGED
     # A loss is null where there is no power to be a share of; nothing is then lost.
     losses = {name: 0.0 if row[name] is None else row[name] for name in LOSSES}
-    return Outcome(row["recovered_fraction"], row["mcc"], **losses, objective=row["objective"], identified=row["identified"])
+    return Outcome(
+        row["recovered_fraction"], row["mcc"], **losses, objective=row["objective"], identified=row["identified"]
+    )

@@ -38,7 +38,9 @@ class Search(Strict):
     @model_validator(mode="after")
     def _range(self) -> Self:
         if not self.low + LEAST_RANGE <= self.high:
-            raise ValueError(f"low is {self.low:g} and high is {self.high:g}; high must be at least low + {LEAST_RANGE}")
+            raise ValueError(
+                f"low is {self.low:g} and high is {self.high:g}; high must be at least low + {LEAST_RANGE}"
+            )
         return self
 
     @property

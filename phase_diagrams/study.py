@@ -43,7 +43,9 @@ class Study:
 
         Recovery saturates, so ties are common: where no exponent beats the plain loss, the best is the plain loss.
         """
-        scored = [(tried.score, -abs(tried.exponent), tried.exponent) for tried in self.tried if tried.score is not None]
+        scored = [
+            (tried.score, -abs(tried.exponent), tried.exponent) for tried in self.tried if tried.score is not None
+        ]
         return max(scored)[2] if scored else 0.0
 
 

@@ -139,8 +139,11 @@ def initialisation_key(trial: Trial) -> int:
 
 
 def study_key(spec: JobSpec, condition: Condition, suggested: int) -> int:
-    """64-bit key of a sampler's draws: the content of a condition's exponent search, and what it has asked for."""
-    search = spec.search.model_dump(mode="json") if spec.search else None
+    """64-bit key of a sampler's draws: the content of a condition's exponent search, and how much it has asked for.
+
+    How much it may ask for in the end is left out: a search with more trials continues one with fewer.
+    """
+    search = spec.search.model_dump(mode="json", exclude={"trials"}) if spec.search else None
     place = [condition.sparsity, condition.hidden_dim, str(condition.activation), list(spec.grid.seeds)]
     return _key(["exponents", trial_namer(spec).shared, spec.proxy, search, *place, suggested])
 
