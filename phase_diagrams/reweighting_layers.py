@@ -14,6 +14,8 @@ from phase_diagrams.reweighting_figure import LOSSES, ReweightingPicture
 COLOURS = ["#444444", "#0072b2"]
 """Boundaries at alpha = 0 and at the best exponents; the second is the blue of Okabe and Ito's palette."""
 DASHES = {"random": [1, 0], "truth": [6, 4]}
+DARK = 0.6
+"""Share of the exponents' scale from which its colours need white letters."""
 SCATTER = (430, 300)
 """Pixels of recovery against reconstruction."""
 APART: Any = dict.fromkeys(("fill", "stroke", "color", "shape", "strokeDash"), "independent")
@@ -55,7 +57,7 @@ def vega_lite(picture: ReweightingPicture) -> dict[str, Any]:
     maps = alt.hconcat(
         _facet(picture, _exponents(picture), "Best exponent α"),
         _facet(picture, _gains(picture), f"Gain in {picture.objective} on fresh seeds"),
-        _facet(picture, _boundaries(picture), "Boundaries P = 1/2, with 95 % bands"),
+        _facet(picture, _boundaries(picture), "P = 1/2 with 95 % bands: grey α = 0, blue α best"),
         spacing=COLUMN_GAP,
     ).resolve_scale(**APART)
     chart = alt.vconcat(
@@ -104,10 +106,11 @@ def _exponents(picture: ReweightingPicture) -> list[alt.Chart | alt.LayerChart]:
     scale = alt.Scale(scheme="purpleorange", domain=[-reach, reach], reverse=True)
     fill = alt.Fill("exponent:Q", scale=scale, legend=_legend("α (0: plain loss)"))
     cells = layer_marks("cell").mark_rect(stroke="#888", strokeWidth=0.4, aria=False)
-    text = layer_marks("cell").mark_text(fontSize=9, color=INK, aria=False)
+    text = layer_marks("cell").mark_text(fontSize=9, aria=False)
+    ink = alt.condition(f"abs(datum.exponent) > {DARK * reach}", alt.value(PAPER), alt.value(INK))
     return [
         cells.encode(fill=fill, tooltip=tooltip(CELL), **_place(picture)),
-        text.encode(text=alt.Text("exponent:Q", format=".2f"), **_middle(picture)),
+        text.encode(text=alt.Text("exponent:Q", format=".2f"), color=ink, **_middle(picture)),
     ]
 
 
@@ -128,7 +131,7 @@ def _boundaries(picture: ReweightingPicture) -> list[alt.Chart | alt.LayerChart]
     """Bands under lines; colour is the loss, the dash is the start."""
     x, y = width_channel(picture.width), density_channel(picture.density)
     colours = alt.Scale(domain=list(LOSSES), range=COLOURS)
-    loss = alt.Stroke("loss:N", scale=colours, legend=_legend("loss", symbolType="stroke", symbolStrokeWidth=3))
+    loss = alt.Stroke("loss:N", scale=colours, legend=None)
     dashes = alt.Scale(domain=["random", "truth"], range=[DASHES["random"], DASHES["truth"]])
     start = alt.StrokeDash("start:N", scale=dashes, legend=_legend("start", symbolType="stroke", symbolStrokeColor=INK))
     band = alt.Fill("loss:N", scale=colours, legend=None)
@@ -152,13 +155,13 @@ def _boundaries(picture: ReweightingPicture) -> list[alt.Chart | alt.LayerChart]
 def _scatter() -> alt.LayerChart:
     """What recovery gains against what reconstruction gains, one point per condition with both intervals."""
     known = layer_marks("cell").transform_filter("datum.recovered_low !== null && datum.exponent !== 0")
-    look: dict[str, Any] = {**LOOK, "domain": True, "domainColor": "#888", "format": "+.2~f"}
+    look: dict[str, Any] = {**LOOK, "domain": True, "domainColor": "#888", "format": "+.3~g"}
     x_axis = alt.Axis(title="gain in reconstruction: fall of sae_loss", **look)
     y_axis = alt.Axis(title="gain in recovered_fraction", **look)
     x = alt.X("rebuilt:Q", axis=x_axis, scale=alt.Scale(zero=True, nice=True))
     y = alt.Y("recovered:Q", axis=y_axis, scale=alt.Scale(zero=True, nice=True))
     scale = alt.Scale(scheme="viridis", reverse=True)
-    colour = alt.Color("S:Q", scale=scale, legend=_legend("sparsity S"))
+    colour = alt.Color("S:Q", scale=scale, legend=_legend("sparsity S", type="gradient"))
     bars = {"strokeWidth": 0.8, "opacity": 0.45, "aria": False}
     zero = alt.Chart(alt.InlineData([{"zero": 0}])).mark_rule(stroke=GREY, strokeDash=[3, 3], aria=False)
     shape = alt.Shape("panel:N", legend=_legend("activation"))

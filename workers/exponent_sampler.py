@@ -29,14 +29,14 @@ def suggest_exponents(study: Study, count: int) -> list[float]:
         return [asked.ask().suggest_float(PARAMETER, search.low, search.high) for _ in range(count)]
 
 
-def frozen_trials(study: Study) -> list[FrozenTrial]:
-    """What was tried as trials of Optuna, in order; an exponent without a row is a failed one."""
+def frozen_trials(study: Study, sign: float = 1.0) -> list[FrozenTrial]:
+    """What was tried as trials of Optuna, in order, scores times `sign`; an exponent without a row is a failed one."""
     space = {PARAMETER: FloatDistribution(study.search.low, study.search.high)}
     return [
         create_trial(
             params={PARAMETER: tried.exponent},
             distributions=dict(space),
-            value=tried.score,
+            value=None if tried.score is None else sign * tried.score,
             state=TrialState.FAIL if tried.score is None else TrialState.COMPLETE,
         )
         for tried in study.tried
