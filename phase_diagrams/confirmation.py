@@ -10,7 +10,7 @@ from phase_diagrams.finding import Finding
 from phase_diagrams.outcome import read_outcomes
 from phase_diagrams.panel import PanelBoundary, trace_boundaries
 from phase_diagrams.spec import JobSpec
-from phase_diagrams.trial import confirm_seeds
+from phase_diagrams.trial import Condition, confirm_seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def _diagram(spec: JobSpec, rows: pa.Table) -> Diagram:
     return Diagram(conditions, trace_boundaries(spec, conditions))
 
 
-def _select(spec: JobSpec, trials: pa.Table, exponents: dict[object, float]) -> pa.Table:
+def _select(spec: JobSpec, trials: pa.Table, exponents: dict[Condition, float]) -> pa.Table:
     """The rows of the fresh seeds at these exponents, and the grid's plain rows elsewhere, all as if exponent 0."""
     places = []
     for place, trial in enumerate(read_outcomes(trials)):

@@ -162,11 +162,11 @@ def _scatter() -> alt.LayerChart:
     y = alt.Y("recovered:Q", axis=y_axis, scale=alt.Scale(zero=True, nice=True))
     scale = alt.Scale(scheme="viridis", reverse=True)
     colour = alt.Color("S:Q", scale=scale, legend=_legend("sparsity S", type="gradient"))
-    bars = {"strokeWidth": 0.8, "opacity": 0.45, "aria": False}
+    bars: dict[str, Any] = {"strokeWidth": 0.8, "opacity": 0.45, "aria": False}
     zero = alt.Chart(alt.InlineData([{"zero": 0}])).mark_rule(stroke=GREY, strokeDash=[3, 3], aria=False)
     shape = alt.Shape("panel:N", legend=_legend("activation"))
     points = known.mark_point(filled=True, size=46, stroke=PAPER, strokeWidth=0.5, opacity=1, aria=False)
-    layers = [
+    layers: list[alt.Chart | alt.LayerChart] = [
         zero.encode(x=alt.X("zero:Q", axis=x_axis)),
         zero.encode(y=alt.Y("zero:Q", axis=y_axis)),
         known.mark_rule(**bars).encode(x=alt.X("rebuilt_low:Q", axis=x_axis), x2="rebuilt_high", y=y, color=colour),
@@ -174,10 +174,7 @@ def _scatter() -> alt.LayerChart:
         points.encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip(CELL)),
     ]
     title = alt.TitleParams("Recovery against reconstruction", fontSize=12, anchor="start", offset=6)
-    chart: alt.LayerChart = alt.layer(*layers, data=alt.NamedData("panels")).properties(
-        width=SCATTER[0], height=SCATTER[1], title=title
-    )
-    return chart
+    return alt.LayerChart(layer=layers, data=alt.NamedData("panels"), width=SCATTER[0], height=SCATTER[1], title=title)
 
 
 def _text(heading: str, lines: list[str]) -> alt.Chart:
