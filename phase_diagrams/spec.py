@@ -23,6 +23,8 @@ from phase_diagrams.activation import Activation, parse_activation
 from phase_diagrams.axis import MAX_AXIS, Strict, axis_schema, expand_axis, expand_whole_axis, refuse_bool
 from phase_diagrams.problem import SpecError as SpecError
 from phase_diagrams.problem import find_problems, unique_keys
+from phase_diagrams.proxy import Proxy
+from phase_diagrams.reweighting_spec import Reweighting, Search
 
 MAX_TRIALS = 1_000_000
 """Largest number of trials that one spec may ask for."""
@@ -298,8 +300,8 @@ class JobSpec(Strict):
     recovery: Recovery = Recovery()
     refine: None = None
     """Adaptive boundary sampling; this version runs the full grid only, so it must be null."""
-    reweighting: None = None
-    """Exponent search; this version sweeps grid.exponent only, so it must be null."""
+    reweighting: Reweighting | None = None
+    """The proxy that weights the loss, and the exponent search; null is {proxy: variance} without a search."""
     resources: Resources = Resources()
 
     @model_validator(mode="after")
@@ -316,16 +318,19 @@ class JobSpec(Strict):
             _check_polygon(data)
         if isinstance(data.superposition, Explicit):
             _check_shape(data)
+        if self.search is not None and 0.0 not in grid.exponent:
+            raise ValueError("grid.exponent: must contain 0 for a reweighting.search: gains are measured against it")
         if self.n_trials > MAX_TRIALS:
             raise ValueError(
-                f"grid: the cross product is {self.n_trials:,} trials; at most {MAX_TRIALS:,} are allowed in one job"
+                f"grid: the cross product{' and the search are' if self.search else ' is'} {self.n_trials:,} trials; "
+                f"at most {MAX_TRIALS:,} are allowed in one job"
             )
         return self
 
     @property
     def adaptive(self) -> bool:
         """Whether which trials are trained depends on the results of others."""
-        return self.refine is not None or self.reweighting is not None
+        return self.refine is not None or self.search is not None
 
     @property
     def n_conditions(self) -> int:
@@ -334,9 +339,24 @@ class JobSpec(Strict):
         return math.prod(len(axis) for axis in (grid.sparsity, grid.hidden_dim, grid.activation, grid.exponent))
 
     @property
+    def search(self) -> Search | None:
+        """The exponent search, if there is one."""
+        return self.reweighting.search if self.reweighting else None
+
+    @property
+    def proxy(self) -> Proxy:
+        """What s_i is in the weights of the loss."""
+        return self.reweighting.proxy if self.reweighting else "variance"
+
+    @property
     def n_trials(self) -> int:
-        """Largest number of trainings that the job may ask for."""
-        return self.n_conditions * len(self.grid.seeds) * len(self.grid.starts)
+        """Largest number of trainings that the job may ask for: the grid, and the search with its confirmation."""
+        grid, search = self.grid, self.search
+        trials = self.n_conditions * len(grid.seeds) * len(grid.starts)
+        if search is not None and self.reweighting is not None:
+            confirm = 2 * self.reweighting.confirm_seeds * len(grid.starts)
+            trials += self.n_conditions // len(grid.exponent) * (search.trials * len(grid.seeds) + confirm)
+        return trials
 
 
 def _check_polygon(data: Data) -> None:

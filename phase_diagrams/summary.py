@@ -12,6 +12,7 @@ from phase_diagrams.interval import wilson
 from phase_diagrams.layout import density_of
 from phase_diagrams.panel import COUNTS, Panel, PanelBoundary, grid_panels, panel_rows
 from phase_diagrams.phase import PHASES_RANDOM_START, PHASES_TWO_STARTS
+from phase_diagrams.reweighting_summary import ReweightingSummary, reweighting_sentences
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.superposition import Interference
 
@@ -109,6 +110,8 @@ class Summary:
     mcc_chance: tuple[Chance, ...]
     """By ascending hidden_dim."""
     panels: tuple[PanelSummary, ...]
+    reweighting: ReweightingSummary | None = None
+    """What the exponent search found; None without one."""
 
 
 def summarise(
@@ -117,6 +120,7 @@ def summarise(
     conditions: pa.Table,
     boundaries: Iterable[PanelBoundary],
     interference: Interference,
+    reweighting: ReweightingSummary | None = None,
 ) -> Summary:
     """Put the diagram into numbers: trials (schema TRIALS), conditions (schema CONDITIONS), traced boundaries."""
     found = tuple(boundaries)
@@ -142,6 +146,7 @@ def summarise(
         phases=_phases(spec, conditions),
         mcc_chance=tuple(Chance(width, chance[width]) for width in sorted(chance)),
         panels=panels,
+        reweighting=reweighting,
     )
 
 
@@ -171,7 +176,7 @@ def sentences(summary: Summary) -> list[str]:
         ends = dict.fromkeys((summary.mcc_chance[0], summary.mcc_chance[-1]))
         scores = " and ".join(f"{end.mcc_chance:.3f} at n_m = {end.hidden_dim}" for end in ends)
         said.append(f"By chance, a random dictionary scores mcc {scores}.")
-    return said
+    return said + (reweighting_sentences(summary.reweighting) if summary.reweighting else [])
 
 
 def _panel_sentence(label: str, boundary: BoundarySummary) -> str:

@@ -74,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", help="redraw a folder's tables and figures; trains nothing")
     report.add_argument("folder", metavar="DIR", help="output folder of a run, finished or not")
+    report.add_argument(
+        "--optuna", metavar="URL", help="also write the studies of an exponent search there (sqlite:///studies.db)"
+    )
 
     commands.add_parser("spec-schema", help="print the job spec's JSON Schema")
     add_service_commands(commands, SPEC_HELP, SET_HELP, _address)
@@ -111,7 +114,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "report":
         from saephase.report_command import redraw
 
-        return redraw(options.folder)
+        return redraw(options.folder, options.optuna)
     from saephase.plan_command import print_plan, print_schema
 
     if options.command == "plan":

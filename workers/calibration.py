@@ -40,7 +40,7 @@ def _measure(spec: JobSpec, condition: Condition, dictionary: Floats) -> Pace:
     trial = Trial(condition, 0, "random")
     stream = open_stream(spec.data, dictionary, condition.sparsity, 0)
     data = draw_evaluation_data(stream)
-    model = open_model(trial, dictionary, data)
+    model = open_model(trial, spec.proxy, dictionary, data)
     tied, steps = spec.sae.tied, FIRST_STEPS
     while True:
         training = Training(steps=steps, batch_size=spec.training.batch_size)
@@ -54,7 +54,7 @@ def _measure(spec: JobSpec, condition: Condition, dictionary: Floats) -> Pace:
     draw = _draw_seconds(spec, condition, dictionary)
     evaluate(trained, condition.activation, tied, model.gamma_squared, dictionary, data, spec.recovery)
     began = time.thread_time()
-    open_model(trial, dictionary, data)
+    open_model(trial, spec.proxy, dictionary, data)
     evaluate(trained, condition.activation, tied, model.gamma_squared, dictionary, data, spec.recovery)
     return Pace(max(elapsed / steps - draw, 0.0), draw, time.thread_time() - began)
 

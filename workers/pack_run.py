@@ -8,6 +8,7 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from phase_diagrams.pack import Pack
+from phase_diagrams.proxy import Proxy
 from phase_diagrams.scores import Scores
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.tables import TRIALS
@@ -28,7 +29,7 @@ def run_pack(spec: JobSpec, dictionary: Floats, pack: Pack, device: str = "cpu")
     with threadpool_limits(limits=1):
         stream = open_stream(spec.data, dictionary, pack.sparsity, data_key(spec, pack.sparsity, pack.seed))
         data = draw_evaluation_data(stream)
-        models = [open_model(trial, dictionary, data) for trial in pack.trials]
+        models = [open_model(trial, spec.proxy, dictionary, data) for trial in pack.trials]
         trained = _train(models, stream, spec, device)
         rows = [
             _row(spec, pack, index, _evaluate(spec, models[index], trained[index], dictionary, data), trained[index])
@@ -37,10 +38,10 @@ def run_pack(spec: JobSpec, dictionary: Floats, pack: Pack, device: str = "cpu")
     return pa.Table.from_pylist(rows, schema=TRIALS)
 
 
-def open_model(trial: Trial, dictionary: Floats, data: EvaluationData) -> Model:
+def open_model(trial: Trial, proxy: Proxy, dictionary: Floats, data: EvaluationData) -> Model:
     """A trial's SAE before training."""
     condition = trial.condition
-    gamma_squared = reweighting(data.inputs, condition.exponent)
+    gamma_squared = reweighting(proxy, condition.exponent, data.inputs, dictionary)
     return Model(initialise(trial, dictionary), condition.activation, gamma_squared)
 
 

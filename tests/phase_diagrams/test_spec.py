@@ -148,7 +148,15 @@ def test_the_five_required_keys(missing):
         ("resources.max_concurrent", 0, ["resources.max_concurrent", "greater than or equal to 1"]),
         ("sae.tied", 0, ["sae.tied", "0 is not allowed"]),
         ("refine", {"budget": 3}, ["refine", "null"]),
-        ("reweighting", {}, ["reweighting", "null"]),
+        ("reweighting", {"proxi": "kurtosis"}, ["reweighting.proxi", "'proxy'", "confirm_seeds"]),
+        ("reweighting.proxy", "x", ["reweighting.proxy", "'variance'", "'known_polysemanticity'"]),
+        ("reweighting.confirm_seeds", 1, ["reweighting.confirm_seeds", "greater than or equal to 2"]),
+        ("reweighting.where", "edge", ["reweighting.where", "'all'", "'boundary'"]),
+        ("reweighting.search", {"low": 2, "high": 1}, ["reweighting.search", "low is 2", "high is 1"]),
+        ("reweighting.search", {"lo": 2}, ["reweighting.search.lo", "'low'", "sampler"]),
+        ("reweighting.search.trials", 1, ["reweighting.search.trials", "greater than or equal to 2"]),
+        ("reweighting.search.sampler", "grid", ["reweighting.search.sampler", "'tpe'", "'gp'", "'random'"]),
+        ("reweighting.search.objective", "sae_loss", ["reweighting.search.objective", "'gt_loss'"]),
         ("sae", None, ["sae", "null is not allowed", "mapping"]),
         ("grid.activation", "topk:1", ["grid.activation", "'topk:1'", "list"]),
     ],
@@ -275,6 +283,8 @@ paths = st.sampled_from(
         "training": ["steps", "batch_size", "learning_rate", "schedule", "stop", "precision"],
         "training.stop": ["patience", "tolerance", "x"],
         "recovery": ["cosine", "fraction"],
+        "reweighting": ["search", "proxy", "confirm_seeds", "where"],
+        "reweighting.search": ["low", "high", "trials", "sampler", "objective", "batch"],
         "resources": ["device", "gpus_per_trial", "cpus_per_trial", "max_concurrent"],
     }.items() for key in keys] + ["name", "data", "grid", "sae", "training", "refine", "reweighting"]
 )  # fmt: skip
@@ -333,9 +343,25 @@ def test_the_schema_accepts_what_the_program_accepts_and_names_every_key():
         changed("grid.sparsity", [1.5]),
         changed("grid.sparcity", [0.5]),
         changed("refine", {"budget": 1}),
+        changed("reweighting.search.batch", 0),
+        changed("reweighting.proxy", "x"),
     ):
         assert not validator.is_valid(document)
     assert all("description" in field for field in schema["$defs"]["Training"]["properties"].values())
+
+
+def test_a_search_needs_the_plain_loss_and_counts_all_that_it_may_ask_for():
+    searched = changed("reweighting.search", {"trials": 10})
+    text = refusal(changed("grid.exponent", [0.5, 1], searched))
+    assert "grid.exponent: must contain 0" in text
+    spec = parse_spec(changed("grid.exponent", [0, 1], searched))
+    grid, places = 2 * 2 * 2 * 2 * 4 * 2, 2 * 2 * 2
+    assert spec.n_trials == grid + places * (10 * 4 + 2 * 4 * 2)
+    assert spec.adaptive
+    proxy_only = parse_spec(changed("reweighting.proxy", "firing_rate"))
+    assert (proxy_only.adaptive, proxy_only.search, proxy_only.n_trials) == (False, None, parse_spec(MINIMAL).n_trials)
+    many = changed("grid.hidden_dim", list(range(10, 2010)), changed("reweighting.search", {"trials": 200}))
+    assert "cross product and the search are" in refusal(many)
 
 
 def test_yaml_and_json_are_one_language():

@@ -1,3 +1,5 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phase_diagrams.activation import parse_activation
+from phase_diagrams.proxy import Proxy
 from phase_diagrams.spec import Data, Training
 from phase_diagrams.trial import Condition, Trial
 from workers.sae import Weights, initialise, learning_rates, reweighting
@@ -188,16 +191,19 @@ def test_replayed_steps_are_the_eager_ones(monkeypatch):
 
 def test_exponent_zero_is_the_plain_loss_exactly():
     inputs = np.random.default_rng(0).standard_normal((100, 6)).astype(np.float32)
-    assert (reweighting(inputs, 0.0) == 1).all()
+    for proxy in get_args(Proxy):
+        assert (reweighting(proxy, 0.0, inputs, np.eye(6, dtype=np.float32)) == 1).all()
 
 
 def test_weights_are_powers_of_the_variance_with_mean_one():
     inputs = np.random.default_rng(0).standard_normal((20_000, 3)).astype(np.float32) * [1, 2, 3]
     inputs = np.concatenate([inputs, np.zeros((20_000, 1))], axis=1).astype(np.float32)
-    squared = reweighting(inputs, 0.5)
+    identity = np.eye(4, dtype=np.float32)
+    squared = reweighting("variance", 0.5, inputs, identity)
     assert squared[:3].mean() == pytest.approx(1, rel=1e-5)  # gamma^2 = s at alpha = 1/2
     assert np.allclose(squared[:3] / squared[0], [1, 4, 9], rtol=0.05)
-    assert np.allclose(reweighting(inputs, -1.0)[:3] * reweighting(inputs, 1.0)[:3], 1, rtol=1e-4)
+    up, down = (reweighting("variance", exponent, inputs, identity)[:3] for exponent in (1.0, -1.0))
+    assert np.allclose(up * down, 1, rtol=1e-4)
     assert squared[3] == 1
 
 
