@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.trial import Condition, Trial
 
-MULTIPLY_ADDS_PER_SECOND = 3e10
-"""Units of `trial_cost` that one core trains per second where nothing was measured; one AVX2 core of 2021, 40 to 512
-latents (docs/performance.md). An estimate for other machines, to be read with "about"."""
+MULTIPLY_ADDS_PER_SECOND = 2e10
+"""Units of `trial_cost` that one core trains per second where nothing was measured; between 1.4e10 (10 inputs, 80
+latents) and 3.7e10 (64 inputs, 128 latents) on one AVX2 core of 2021. For other machines to be read with "about"."""
 
 
 @dataclass(frozen=True, slots=True)
