@@ -34,7 +34,7 @@ class Plan:
     packs: int
     """Pieces that are trained at a time and written whole."""
     steps: int
-    """Optimiser steps of all trainings."""
+    """Optimiser steps of all trainings; with training.stop, the most they may take."""
     multiply_adds: float
     """Arithmetic of all trainings."""
     pack_bytes: int

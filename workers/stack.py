@@ -49,7 +49,7 @@ class Stack:
         encoder, decoder, bias, decoder_bias = (
             getattr(self, field.name)[place].cpu().numpy().astype(np.float32) for field in fields(self)
         )
-        return Weights(encoder.copy(), decoder.copy(), bias[:, 0].copy(), decoder_bias[:, 0].copy())
+        return Weights(encoder, decoder, bias[:, 0], decoder_bias[:, 0])
 
 
 @dataclass(frozen=True, slots=True)
