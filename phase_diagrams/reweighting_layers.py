@@ -156,7 +156,7 @@ def _scatter() -> alt.LayerChart:
     """What recovery gains against what reconstruction gains, one point per condition with both intervals."""
     known = layer_marks("cell").transform_filter("datum.recovered_low !== null && datum.exponent !== 0")
     look: dict[str, Any] = {**LOOK, "domain": True, "domainColor": "#888", "format": "+.3~g"}
-    x_axis = alt.Axis(title="gain in reconstruction: fall of sae_loss", **look)
+    x_axis = alt.Axis(title="gain in reconstruction: fall of sae_loss", tickCount=6, **look)
     y_axis = alt.Axis(title="gain in recovered_fraction", **look)
     x = alt.X("rebuilt:Q", axis=x_axis, scale=alt.Scale(zero=True, nice=True))
     y = alt.Y("recovered:Q", axis=y_axis, scale=alt.Scale(zero=True, nice=True))
