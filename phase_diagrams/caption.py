@@ -2,7 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from phase_diagrams.spec import Explicit, JobSpec, Polygon, ToyModel
+from phase_diagrams.spec import Explicit, JobSpec, Polygon, Stop, ToyModel
 
 
 def software_version() -> str:
@@ -29,7 +29,8 @@ def caption(spec: JobSpec, stride: int = 1) -> str:
         f"superposition {superposition_words(spec)}",
         f"Code {data.code.kind}, magnitude {data.code.magnitude}, firing {firing}, noise {data.noise:g}",
         f"SAE {'tied, without bias' if spec.sae.tied else 'untied, with biases'}; Adam, {training.steps:,} steps × "
-        f"{training.batch_size:,} samples, learning rate {training.learning_rate:g} ({training.schedule})",
+        f"{training.batch_size:,} samples, learning rate {training.learning_rate:g} ({training.schedule})"
+        f"{_stop_words(training.stop)}",
         f"Identified: at least {100 * recovery.fraction:g} % of the features matched at cosine ≥ {recovery.cosine:g}",
         f"{'Up to ' if spec.refine else ''}{seeds} seed{'s' * (seeds != 1)} per condition; bands and intervals: 95 %",
     ]
@@ -38,6 +39,12 @@ def caption(spec: JobSpec, stride: int = 1) -> str:
     sentences.append(f"saephase {software_version()}")
     # A percent sign stays with its number.
     return (". ".join(sentences) + ".").replace(" %", "\u00a0%")
+
+
+def _stop_words(stop: Stop | None) -> str:
+    if stop is None:
+        return ""
+    return f", fewer once the loss of {stop.patience:,} steps falls by at most {100 * stop.tolerance:g} %"
 
 
 def subtitle(spec: JobSpec, seen: int, missing: int) -> str:

@@ -51,7 +51,7 @@ def diagram(spec: JobSpec, conditions: pa.Table, boundary: pa.Table) -> Diagram:
     rows: list[Row] = []
     for panel in layout.panels:
         cells = _cells(spec, panel, panel_rows(conditions, panel), layout)
-        curves = _curves(panel, panel_rows(boundary, panel), width, density)
+        curves = curve_rows(panel, panel_rows(boundary, panel), width, density)
         rows += cells + curves + _notes(spec, panel, cells, curves) + _overlays(spec, panel, width, density)
     said = {row["panel"] for row in rows if row["layer"] == "note"}
     if said:
@@ -159,7 +159,7 @@ def _short(value: object) -> float:
     return float(f"{value:.7g}")
 
 
-def _curves(panel: Panel, boundary: pa.Table, width: PlotAxis, density: PlotAxis) -> list[Row]:
+def curve_rows(panel: Panel, boundary: pa.Table, width: PlotAxis, density: PlotAxis) -> list[Row]:
     """Points of the panel's boundaries in the order they are joined; `path` tells pieces that are not joined apart."""
     rows: list[Row] = []
     for axis in ("hidden_dim", "sparsity"):

@@ -7,9 +7,10 @@ from typing import Any
 
 import altair as alt
 
+from phase_diagrams.channels import density_channel, tooltip, width_channel
 from phase_diagrams.figure import Diagram
 from phase_diagrams.key import key_chart, key_rows
-from phase_diagrams.layout import COLUMN_GAP, PlotAxis
+from phase_diagrams.layout import COLUMN_GAP
 from phase_diagrams.marks import (
     EMPTY,
     FONT,
@@ -92,66 +93,26 @@ def _panels(diagram: Diagram) -> alt.FacetChart:
 
 
 def _layers(diagram: Diagram) -> list[alt.Chart | alt.LayerChart]:
-    x, y = _x(diagram), _y(diagram)
+    x, y = width_channel(diagram.layout.width), density_channel(diagram.layout.density)
     cell = {"x": x("x"), "x2": "x2", "y": y("y"), "y2": "y2"}
     layers: list[alt.Chart | alt.LayerChart] = []
     if diagram.hatch:
         rules = alt.Chart(alt.NamedData("hatch")).mark_rule(stroke=HATCH, strokeWidth=1, aria=False)
         missing = layer_marks("missing").mark_rect(fillOpacity=0, aria=False)
         shown = {field: TOOLTIP[field] for field in ("S", "n_m", "P")}
-        layers += [rules.encode(**cell), missing.encode(tooltip=_tooltip(shown), **cell)]
+        layers += [rules.encode(**cell), missing.encode(tooltip=tooltip(shown), **cell)]
     cells = layer_marks("cell")
     # An edge of the cell's own colour: without it, seams show between cells.
     shades = {"fill": shade(alt.Fill), "stroke": shade(alt.Stroke)}
-    layers.append(cells.mark_rect(strokeWidth=0.6, aria=False).encode(tooltip=_tooltip(TOOLTIP), **shades, **cell))
+    layers.append(cells.mark_rect(strokeWidth=0.6, aria=False).encode(tooltip=tooltip(TOOLTIP), **shades, **cell))
     layers += _boundaries(diagram, x, y)
     layers += [
         overlay(layer_marks("n_line"), N_DASH, x=x("x")),
         overlay(layer_marks("k_line"), K_DASH, y=y("y")),
     ]
     marked = cells.transform_filter("datum.glyph && datum.phase")
-    layers.append(glyphs(marked, diagram.layout.glyph, x=x("cx"), y=y("cy"), tooltip=_tooltip(TOOLTIP)))
+    layers.append(glyphs(marked, diagram.layout.glyph, x=x("cx"), y=y("cy"), tooltip=tooltip(TOOLTIP)))
     return layers + _words(diagram, x, y)
-
-
-def _x(diagram: Diagram) -> Callable[[str], alt.X]:
-    width = diagram.layout.width
-    scale = alt.Scale(type="log", domain=list(width.domain), nice=False)
-    axis = alt.Axis(title="hidden dimension n_m", **_labelled(width), **_AXIS)
-    return lambda field: alt.X(f"{field}:Q", scale=scale, axis=axis)
-
-
-def _y(diagram: Diagram) -> Callable[[str], alt.Y]:
-    density = diagram.layout.density
-    # The value is the density 1 - S, so that sparsities are spaced by its logarithm; labels say S.
-    scale = alt.Scale(type="log", domain=list(density.domain), nice=False, reverse=True)
-    axis = alt.Axis(title="sparsity S", **_labelled(density), **_AXIS)
-    return lambda field: alt.Y(f"{field}:Q", scale=scale, axis=axis)
-
-
-def _labelled(axis: PlotAxis) -> dict[str, Any]:
-    return {
-        "values": list(axis.ticks),
-        "labelExpr": f"{json.dumps(axis.labels)}[indexof({json.dumps(axis.ticks)}, datum.value)]",
-    }
-
-
-_AXIS: dict[str, Any] = {
-    "grid": False,
-    "domain": False,
-    "tickColor": "#888",
-    "tickSize": 4,
-    "labelColor": INK,
-    "labelFontSize": 10,
-    "titleFontSize": 11,
-    "titleFontWeight": "normal",
-    "titlePadding": 6,
-    "labelOverlap": False,
-}
-
-
-def _tooltip(shown: dict[str, str]) -> list[alt.Tooltip]:
-    return [alt.Tooltip(field, type="nominal", title=words) for field, words in shown.items()]
 
 
 def _boundaries(diagram: Diagram, x: Callable[[str], alt.X], y: Callable[[str], alt.Y]) -> list[alt.Chart]:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from phase_diagrams.axis import smooth
 from phase_diagrams.conditions import condition_table
 from phase_diagrams.lattice import Lattice, shares
-from phase_diagrams.pack import trial_cost
+from phase_diagrams.pace import trial_cost
 from phase_diagrams.panel import COUNTS, Panel, grid_panels, panel_rows
 from phase_diagrams.refine_spec import Refine
 from phase_diagrams.refinement import Field

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from phase_diagrams.pack import stream_cost
+from phase_diagrams.pace import stream_cost
 from phase_diagrams.panel import grid_panels
 from phase_diagrams.refine_fields import (
     Group,

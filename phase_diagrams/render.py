@@ -1,4 +1,4 @@
-"""A diagram to the five files of its picture: Vega-Lite source, HTML that works offline, PNG, SVG and PDF."""
+"""A picture's numbers to its five files: Vega-Lite source, HTML that works offline, PNG, SVG and PDF."""
 
 import html
 import json
@@ -7,6 +7,7 @@ from typing import Any
 
 from phase_diagrams.figure import Diagram
 from phase_diagrams.pdf import canonical_pdf
+from phase_diagrams.reweighting_figure import ReweightingPicture
 
 PNG_SCALE = 2.0
 """Pixels of the PNG per pixel of the source: sharp on dense screens, 144 dots per inch on paper."""
@@ -38,22 +39,33 @@ vegaEmbed("#picture", JSON.parse(document.getElementById("source").textContent),
 def draw(diagram: Diagram) -> dict[str, bytes]:
     """The picture's files by name; the same diagram always gives the same bytes."""
     # altair and vl-convert take most of a second to import, and only drawing needs them.
-    import vl_convert
-
     from phase_diagrams.layers import vega_lite
 
-    document = vega_lite(diagram)
+    return _draw("phase_diagram", diagram.title, vega_lite(diagram), len(diagram.rows))
+
+
+def draw_reweighting(picture: ReweightingPicture) -> dict[str, bytes]:
+    """The files of the picture of an exponent search."""
+    from phase_diagrams.reweighting_layers import vega_lite
+
+    return _draw("reweighting", picture.title, vega_lite(picture), len(picture.rows))
+
+
+def _draw(name: str, title: str, document: dict[str, Any], marks: int) -> dict[str, bytes]:
+    """The five files of a Vega-Lite document."""
+    import vl_convert
+
     source = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     release = _release(document)
     library = vl_convert.javascript_bundle(None, vl_version=release)  # type: ignore[arg-type]  # None: the whole of it
     # Drawn once, so that all files show the same picture.
     svg = _stable_names(vl_convert.vegalite_to_svg(source, vl_version=release))
     return {
-        "phase_diagram.vl.json": source.encode(),
-        "phase_diagram.html": _page(diagram, source, library).encode(),
-        "phase_diagram.png": vl_convert.svg_to_png(svg, scale=PNG_SCALE),
-        "phase_diagram.svg": svg.encode(),
-        "phase_diagram.pdf": canonical_pdf(vl_convert.svg_to_pdf(svg)),
+        f"{name}.vl.json": source.encode(),
+        f"{name}.html": _page(name, title, marks, source, library).encode(),
+        f"{name}.png": vl_convert.svg_to_png(svg, scale=PNG_SCALE),
+        f"{name}.svg": svg.encode(),
+        f"{name}.pdf": canonical_pdf(vl_convert.svg_to_pdf(svg)),
     }
 
 
@@ -71,15 +83,15 @@ def _stable_names(svg: str) -> str:
     return re.sub(r"url\(#([^)]+)\)", lambda found: f"url(#{names.get(found[1], found[1])})", svg)
 
 
-def _page(diagram: Diagram, source: str, library: str) -> str:
+def _page(name: str, title: str, marks: int, source: str, library: str) -> str:
     options = {
-        "renderer": "svg" if len(diagram.rows) <= SVG_MARKS else "canvas",
+        "renderer": "svg" if marks <= SVG_MARKS else "canvas",
         "actions": {"export": True, "source": True, "compiled": False, "editor": False},
-        "downloadFileName": "phase_diagram",
+        "downloadFileName": name,
     }
     # A label may hold "</script>": inside JSON, "<" is as well written as an escape.
     return _PAGE.format(
-        title=html.escape(diagram.title),
+        title=html.escape(title),
         source=source.replace("<", "\\u003c"),
         library=library,
         options=json.dumps(options),

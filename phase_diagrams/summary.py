@@ -13,6 +13,7 @@ from phase_diagrams.layout import density_of
 from phase_diagrams.panel import COUNTS, Panel, PanelBoundary, grid_panels, panel_rows
 from phase_diagrams.phase import PHASES_RANDOM_START, PHASES_TWO_STARTS
 from phase_diagrams.refine_judgement import Judgement, judge
+from phase_diagrams.reweighting_summary import ReweightingSummary, reweighting_sentences
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.superposition import Interference
 
@@ -111,8 +112,10 @@ class Summary:
     mcc_chance: tuple[Chance, ...]
     """By ascending hidden_dim."""
     panels: tuple[PanelSummary, ...]
-    refinement: Judgement | None
+    refinement: Judgement | None = None
     """How well the boundaries are known; None without `refine`."""
+    reweighting: ReweightingSummary | None = None
+    """What the exponent search found; None without one."""
 
 
 def summarise(
@@ -121,6 +124,7 @@ def summarise(
     conditions: pa.Table,
     boundaries: Iterable[PanelBoundary],
     interference: Interference,
+    reweighting: ReweightingSummary | None = None,
 ) -> Summary:
     """Put the diagram into numbers: trials (schema TRIALS), conditions (schema CONDITIONS), traced boundaries."""
     found = tuple(boundaries)
@@ -147,6 +151,7 @@ def summarise(
         mcc_chance=tuple(Chance(width, chance[width]) for width in sorted(chance)),
         panels=panels,
         refinement=judge(spec, spec.refine, trials) if spec.refine else None,
+        reweighting=reweighting,
     )
 
 
@@ -179,7 +184,7 @@ def sentences(summary: Summary) -> list[str]:
         ends = dict.fromkeys((summary.mcc_chance[0], summary.mcc_chance[-1]))
         scores = " and ".join(f"{end.mcc_chance:.3f} at n_m = {end.hidden_dim}" for end in ends)
         said.append(f"By chance, a random dictionary scores mcc {scores}.")
-    return said
+    return said + (reweighting_sentences(summary.reweighting) if summary.reweighting else [])
 
 
 def _panel_sentence(label: str, boundary: BoundarySummary) -> str:

@@ -70,9 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("spec", metavar="SPEC", help=SPEC_HELP)
     plan.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help=SET_HELP)
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
+    plan.add_argument("--estimate", action="store_true", help="measure nothing on this machine, only do arithmetic")
 
     report = commands.add_parser("report", help="redraw a folder's tables and figures; trains nothing")
     report.add_argument("folder", metavar="DIR", help="output folder of a run, finished or not")
+    report.add_argument(
+        "--optuna", metavar="URL", help="also write the studies of an exponent search there (sqlite:///studies.db)"
+    )
 
     commands.add_parser("spec-schema", help="print the job spec's JSON Schema")
     add_service_commands(commands, SPEC_HELP, SET_HELP, _address)
@@ -110,11 +114,11 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "report":
         from saephase.report_command import redraw
 
-        return redraw(options.folder)
+        return redraw(options.folder, options.optuna)
     from saephase.plan_command import print_plan, print_schema
 
     if options.command == "plan":
-        return print_plan(options.spec, options.set, options.json)
+        return print_plan(options.spec, options.set, options.json, options.estimate)
     return print_schema()
 
 

@@ -3,17 +3,23 @@
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+
+from phase_diagrams.finding import find_exponents
 from phase_diagrams.folder import find_finished, open_folder, read_trials
 from phase_diagrams.holdings import own_ids
 from phase_diagrams.report import write_report
-from phase_diagrams.spec import read_spec
+from phase_diagrams.spec import JobSpec, read_spec
 from saephase.result_table import print_result
 from saephase.spec_argument import UsageError
 from workers.job import earlier_run, plant, training_seconds
 
 
-def redraw(location: str) -> int:
-    """Draw the diagram of a folder's trials, of a run that is not finished too; returns the exit code."""
+def redraw(location: str, optuna_url: str | None = None) -> int:
+    """Draw the diagram of a folder's trials, of a run that is not finished too; returns the exit code.
+
+    `optuna_url` is a storage for the studies of its exponent search.
+    """
     if "://" not in location and not Path(location).is_dir():
         raise UsageError(f"DIR {location}: is not a folder")
     folder = open_folder(location)
@@ -36,4 +42,19 @@ def redraw(location: str) -> int:
         train_seconds=training_seconds(trials),
     )
     print_result(folder, summary)
+    if optuna_url is not None:
+        _export(spec, trials, optuna_url)
     return 0
+
+
+def _export(spec: JobSpec, trials: pa.Table, url: str) -> None:
+    if spec.search is None:
+        raise UsageError(f"--optuna {url}: the folder's spec has no reweighting.search, so there is no study")
+    # Optuna and its storages take a second to import.
+    from workers.optuna_export import ExportError, export_studies
+
+    try:
+        count = export_studies(spec, find_exponents(spec, trials), url)
+    except ExportError as error:
+        raise UsageError(f"--optuna {error}") from None
+    print(f"{count} Optuna studies, one per condition, are in the storage")
