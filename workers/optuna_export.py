@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 import optuna
-from optuna.exceptions import OptunaError, StorageInternalError
+from optuna.exceptions import OptunaError
+from sqlalchemy.exc import SQLAlchemyError
 
 from phase_diagrams.finding import Finding
 from phase_diagrams.spec import JobSpec
@@ -32,7 +33,7 @@ def export_studies(spec: JobSpec, findings: Iterable[Finding], url: str) -> int:
             if name in known:
                 optuna.delete_study(study_name=name, storage=storage)
             _export(spec, finding, name, storage)
-    except (OptunaError, StorageInternalError, ImportError, ValueError, OSError) as error:
+    except (OptunaError, SQLAlchemyError, ImportError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ExportError(f"{_without_password(url)}: cannot be used as an Optuna storage: {reason}") from None
     return len(found)
@@ -50,8 +51,8 @@ def _export(spec: JobSpec, finding: Finding, name: str, storage: optuna.storages
     study = optuna.create_study(
         study_name=name, storage=storage, direction="minimize" if is_loss else "maximize", load_if_exists=False
     )
-    study.set_metric_names([search.objective])
     attributes = {
+        "objective": search.objective,
         "sparsity": condition.sparsity,
         "hidden_dim": condition.hidden_dim,
         "activation": str(condition.activation),

@@ -28,7 +28,7 @@ def test_every_study_loads_with_its_trials_and_its_best(tmp_path: Path, objectiv
         assert study.best_params == {"exponent": finding.exponent}
         assert 0 < study.best_value < 1
         assert study.user_attrs["sparsity"] == finding.condition.sparsity
-        assert study.metric_names == [objective]
+        assert study.user_attrs["objective"] == objective
 
 
 @pytest.mark.parametrize("url", ["nonsense", "sqlite:////no/such/folder/studies.db"])
