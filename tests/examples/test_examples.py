@@ -43,6 +43,21 @@ def test_an_example_runs_to_its_diagram(name: str, tmp_path: Path) -> None:
         assert phases == {"recovered", "optimiser_limited", "objective_limited"}
 
 
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("reweighting", ["reweighting.parquet", "reweighting.png"]),
+        ("refine", ["phase_diagram.png", "boundary.parquet"]),
+    ],
+)
+def test_an_adaptive_example_runs_to_its_pictures(name: str, made: list[str], tmp_path: Path) -> None:
+    done = saephase("run", str(EXAMPLES / f"{name}.yaml"), "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert {entry["name"] for entry in manifest["files"]}.issuperset(made)
+
+
 def test_the_library_example_draws_its_panel(tmp_path: Path) -> None:
     command = [sys.executable, str(EXAMPLES / "library.py"), str(tmp_path / "diagram.svg")]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
