@@ -56,6 +56,18 @@ def test_every_file_that_a_file_asks_for_is_there():
             assert (PAGE / name.removeprefix("/page/")).is_file(), f"{path.name} asks for {name}"
 
 
+def test_what_the_list_of_jobs_needs_is_asked_for_at_once():
+    needed, found = {"main.js"}, set()
+    while needed:
+        name = needed.pop()
+        found.add(name)
+        imports = re.findall(r"""^import .*? from "\./([^"]+)";""", (PAGE / "js" / name).read_text(), re.M | re.S)
+        needed |= set(imports) - found
+    document = (PAGE / "index.html").read_text()
+    preloaded = re.findall(r'<link rel="modulepreload" href="/page/js/([^"]+)">', document)
+    assert sorted([*preloaded, "main.js"]) == sorted(found)
+
+
 def test_modules_stay_short():
     assert max(len(path.read_text().splitlines()) for path in OWN) < 350
 

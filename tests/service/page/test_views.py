@@ -435,7 +435,7 @@ def test_a_thousand_cells_are_drawn_soon_and_pointing_at_them_is_fluid(service: 
     page = open_page()
     note_drawings(page)
     page.goto(job.url)
-    wait_for_cells(page, 1024)
+    wait_for_cells(page, 1024, 180)
     box = page.locator(CELLS).bounding_box()
     assert box is not None
     work = page.evaluate(
@@ -460,6 +460,7 @@ def test_a_thousand_cells_are_drawn_soon_and_pointing_at_them_is_fluid(service: 
     job.worker.say("finish", {"status": "cancelled"})
 
 
+@pytest.mark.long
 def test_the_first_useful_paint_is_soon(service: Running, done: Job, open_page: Open) -> None:
     page = open_page()
     seconds = []
