@@ -13,6 +13,7 @@ export class Chart {
     this.choose = choose;
     this.point = point;
     this.view = null;
+    this.turn = 0;
     this.cells = [];
     this.at = null;
     this.stage = h("div", { class: "chart" });
@@ -43,7 +44,13 @@ export class Chart {
   /** Draw a source; what was drawn before stays until the new picture is whole. */
   async draw(source) {
     const canvas = h("div", {});
+    const turn = ++this.turn;
     const view = await render(canvas, source);
+    if (turn !== this.turn) {
+      // A later picture was asked for meanwhile.
+      view.finalize();
+      return;
+    }
     this.view?.finalize();
     this.view = view;
     this.cells = placesOf(view, CELLS);

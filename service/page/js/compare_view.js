@@ -3,7 +3,7 @@
 import { readConditions, readJob, readSource } from "./api.js";
 import { Chart } from "./chart.js";
 import { colourings, domain } from "./colour.js";
-import { conditionOf, figure, indexConditions, panelsOf, tooltipOf } from "./diagram.js";
+import { conditionOf, figure, indexConditions, overlaysOf, panelsOf, tooltipOf } from "./diagram.js";
 import { choice, failure, h, waiting } from "./element.js";
 import { legend } from "./legend.js";
 import { isDark } from "./theme.js";
@@ -89,7 +89,11 @@ class Comparison {
       await chart.draw(
         figure(source, {
           panels: panelsOf(source),
-          hidden: new Set(),
+          hidden: new Set(
+            overlaysOf(source)
+              .filter(([, , on]) => !on)
+              .map(([id]) => id),
+          ),
           colouring,
           scale,
           index,

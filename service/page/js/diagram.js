@@ -31,17 +31,20 @@ export const captionOf = (source) =>
     .map((row) => row.text)
     .join(" ");
 
-/** Overlays that the source has marks for, as [id, words]. */
+/** Overlays that the source has marks for, as [id, words, whether the files show it]. */
 export function overlaysOf(source) {
   const found = new Map([["glyph", OVERLAYS.glyph]]);
   for (const row of source.datasets.panels) {
     if (ALWAYS.has(row.layer)) continue;
     const id = overlayOf(row);
     if (row.layer === "curve") found.set("band", OVERLAYS.band);
-    if (!found.has(id)) found.set(id, OVERLAYS[id] ?? row.layer.replaceAll("_", " "));
+    if (!found.has(id)) found.set(id, OVERLAYS[id] ?? switchOf(source, id)?.bind?.name ?? id.replaceAll("_", " "));
   }
-  return [...found];
+  return [...found].map(([id, words]) => [id, words, switchOf(source, id)?.value ?? true]);
 }
+
+/** The source's own switch of an overlay: a parameter whose name ends with the overlay's. */
+const switchOf = (source, id) => source.params?.find(({ name }) => name === `show_${id}` || name === id);
 
 const overlayOf = (row) => (row.layer === "curve" ? `curve-${row.start}` : row.layer);
 
@@ -99,6 +102,8 @@ export function figure(source, choice) {
       axis: { titleColor: ink(choice), labelColor: ink(choice) },
       text: { color: ink(choice) },
     },
+    // Hidden overlays have no rows, so that the source's own switches can all be on.
+    params: (source.params ?? []).map(({ bind, ...rest }) => (bind ? { ...rest, value: true } : rest)),
     datasets: { panels: paint(source.datasets.panels, choice), hatch: source.datasets.hatch },
     data: facet.data,
     facet: {

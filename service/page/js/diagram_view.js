@@ -34,7 +34,11 @@ class DiagramView {
     Object.assign(this, { live, signal, source: null, conditions: [], version: 0, wholeAt: -Infinity });
     this.colour = choices.get("colour") ?? "p_identified";
     this.hiddenPanels = new Set(choices.getAll("without"));
-    this.hidden = new Set(choices.getAll("hide"));
+    /** What was chosen of overlays, against what the files show. */
+    this.overlays = new Map([
+      ...choices.getAll("hide").map((id) => [id, false]),
+      ...choices.getAll("show").map((id) => [id, true]),
+    ]);
     this.wanted = choices.get("cell");
     this.controls = h("div", { class: "controls" });
     this.key = h("div", {});
@@ -164,11 +168,12 @@ class DiagramView {
     const known = colourings(this.conditions);
     const colouring = known.find(({ id }) => id === this.colour) ?? known[0];
     const scale = domain(colouring, this.conditions);
-    const overlays = overlaysOf(this.source);
+    const overlays = overlaysOf(this.source).map(([id, words, on]) => [id, words, this.overlays.get(id) ?? on]);
+    const hidden = new Set(overlays.filter(([, , on]) => !on).map(([id]) => id));
     this.showControls(known, colouring, overlays);
     const drawn = figure(this.source, {
       panels: this.panels,
-      hidden: this.hidden,
+      hidden,
       colouring,
       scale,
       index: this.index,
@@ -182,9 +187,7 @@ class DiagramView {
     this.wait.hidden = true;
     const missing = drawn.datasets.panels.some((row) => row.layer === "missing");
     this.colouring = colouring;
-    this.key.replaceChildren(
-      legend({ colouring, scale, conditions: this.conditions, overlays, hidden: this.hidden, missing }),
-    );
+    this.key.replaceChildren(legend({ colouring, scale, conditions: this.conditions, overlays, hidden, missing }));
     this.caption.textContent = captionOf(this.source);
     const words =
       `Phase diagram of ${this.live.job.name}: ${this.panels.length} panels, coloured by ${colouring.label}. ` +
@@ -198,7 +201,8 @@ class DiagramView {
   }
 
   showControls(known, colouring, overlays) {
-    const text = JSON.stringify([known.map(({ id }) => id), colouring.id, overlays, panelsOf(this.source)]);
+    const offered = [known.map(({ id }) => id), overlays.map(([id]) => id), panelsOf(this.source)];
+    const text = JSON.stringify(offered);
     if (text === this.shown) return;
     this.shown = text;
     const panels = panelsOf(this.source);
@@ -224,26 +228,36 @@ class DiagramView {
             checks(
               "Panels",
               panels.map((panel) => [panel, panel, !this.hiddenPanels.has(panel)]),
-              (id, on) => this.toggle(this.hiddenPanels, id, on, "without"),
+              (id, on) => this.choosePanel(id, on),
             ),
           )
         : "",
       h(
         "div",
         { class: "tools" },
-        checks(
-          "Show",
-          overlays.map(([id, words]) => [id, words, !this.hidden.has(id)]),
-          (id, on) => this.toggle(this.hidden, id, on, "hide"),
-        ),
+        checks("Show", overlays, (id, on) => this.chooseOverlay(id, on)),
       ),
     );
   }
 
-  toggle(set, id, on, name) {
-    if (on) set.delete(id);
-    else set.add(id);
-    keepAll(name, set);
+  choosePanel(id, on) {
+    if (on) this.hiddenPanels.delete(id);
+    else this.hiddenPanels.add(id);
+    keepAll("without", this.hiddenPanels);
+    this.redraw();
+  }
+
+  chooseOverlay(id, on) {
+    this.overlays.set(id, on);
+    for (const [name, wanted] of [
+      ["hide", false],
+      ["show", true],
+    ]) {
+      keepAll(
+        name,
+        [...this.overlays].filter(([, is]) => is === wanted).map(([one]) => one),
+      );
+    }
     this.redraw();
   }
 

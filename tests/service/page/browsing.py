@@ -4,7 +4,9 @@ import time
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import ConsoleMessage, Page
+from playwright.sync_api import ConsoleMessage, Page, expect
+
+expect.set_options(timeout=60_000)
 
 FLAGS = [
     "--no-sandbox",

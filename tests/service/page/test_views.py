@@ -27,7 +27,6 @@ SPEC: dict[str, Any] = {
 }
 """A spec of 48 trials in 8 conditions."""
 Open = Callable[..., Page]
-expect.set_options(timeout=30_000)
 
 
 class Job:

@@ -58,7 +58,7 @@ def test_a_job_is_submitted_watched_opened_and_downloaded(url: str, open_page: C
     note_drawings(page)
     job_id = submit_by_form(page, url, SPEC)
     state = page.locator(".job-state")
-    expect(state).to_contain_text("succeeded", timeout=240_000)
+    expect(state).to_contain_text("succeeded", timeout=600_000)
     expect(state).to_contain_text("16 of 16 trials")
     wait_for_cells(page, 4)
     walk_to(page, "sparsity S: 0.9, hidden dimension n_m: 16")
@@ -92,7 +92,7 @@ def test_a_job_is_cancelled_and_resumed_on_the_page(url: str, open_page: Callabl
     print(f"cancelled on the screen after {time.monotonic() - began:.1f} s")
     kept = httpx.get(f"{url}/v1/jobs/{job_id}").json()["progress"]["trials_done"]
     page.get_by_role("button", name="Resume").click()
-    expect(state).to_contain_text("succeeded", timeout=400_000)
+    expect(state).to_contain_text("succeeded", timeout=600_000)
     expect(state).to_contain_text("16 of 16 trials")
     assert httpx.get(f"{url}/v1/jobs/{job_id}").json()["progress"]["trials_reused"] >= kept
     page.get_by_role("button", name="Delete").click()
