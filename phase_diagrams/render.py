@@ -55,7 +55,7 @@ def _draw(name: str, title: str, document: dict[str, Any], marks: int) -> dict[s
     """The five files of a Vega-Lite document."""
     import vl_convert
 
-    source = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    source = _source(document)
     release = _release(document)
     library = vl_convert.javascript_bundle(None, vl_version=release)  # type: ignore[arg-type]  # None: the whole of it
     # Drawn once, so that all files show the same picture.
@@ -67,6 +67,17 @@ def _draw(name: str, title: str, document: dict[str, Any], marks: int) -> dict[s
         f"{name}.svg": svg.encode(),
         f"{name}.pdf": canonical_pdf(vl_convert.svg_to_pdf(svg)),
     }
+
+
+def draw_source(diagram: Diagram) -> dict[str, bytes]:
+    """The first of the picture's files alone, by its name: the Vega-Lite source."""
+    from phase_diagrams.layers import vega_lite
+
+    return {"phase_diagram.vl.json": _source(vega_lite(diagram)).encode()}
+
+
+def _source(document: dict[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _release(document: dict[str, Any]) -> str:

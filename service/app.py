@@ -5,28 +5,19 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import anyio.to_thread
 from fastapi import FastAPI
-from starlette.responses import FileResponse, Response
-from starlette.staticfiles import StaticFiles
 
-from service import job_routes, lease_routes, result_routes, system_routes
+from service import job_routes, lease_routes, page_routes, result_routes, system_routes, trial_routes
 from service.openapi import complete_openapi
 from service.problem import install_handlers
 from service.settings import Settings
 from service.state import Upkeep, open_service
 from service.watch import Watch
 
-PAGE = Path(__file__).parent / "page"
 THREADS = 64
 """Requests that may wait for database or storage at a time; heuristic: above it, they only wait elsewhere."""
-PAGE_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:"
-DOCS_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 
 DESCRIPTION = """Phase diagrams of sparse autoencoders as jobs: post a spec, come back for the diagram.
 
@@ -52,6 +43,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
                 await watching
             await anyio.to_thread.run_sync(upkeep.stop)
             service.drawer.close()
+            service.sketcher.close()
             service.database.engine.dispose()
 
     app = FastAPI(
@@ -66,32 +58,18 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> Fa
     install_handlers(app)
     app.add_middleware(Watch, metrics=service.metrics, max_body_bytes=settings.max_body_bytes)
     for router in (
+        page_routes.router,
         job_routes.direct,
         system_routes.router,
         job_routes.router,
         result_routes.router,
+        trial_routes.router,
         lease_routes.router,
     ):
         app.include_router(router)
-
-    _add_pages(app)
+    page_routes.mount_files(app)
     complete_openapi(app)
     return app
-
-
-def _add_pages(app: FastAPI) -> None:
-    """The page of jobs, and that of the calls; what both load lies here, so that they work without the internet."""
-
-    @app.get("/", include_in_schema=False)
-    async def page() -> Response:
-        return FileResponse(PAGE / "index.html", headers={"Content-Security-Policy": PAGE_POLICY})
-
-    @app.get("/docs", include_in_schema=False)
-    async def calls() -> Response:
-        return FileResponse(PAGE / "docs.html", headers={"Content-Security-Policy": DOCS_POLICY})
-
-    app.mount("/page", StaticFiles(directory=PAGE))
-    app.mount("/swagger", StaticFiles(packages=[("fastapi_offline", "static")]))
 
 
 def _version() -> str:

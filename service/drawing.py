@@ -13,12 +13,22 @@ import subprocess
 import sys
 import threading
 import traceback
-from typing import IO
+from dataclasses import replace
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from phase_diagrams.figure import Diagram
+    from phase_diagrams.spec import JobSpec
 
 SECONDS = 300
 """Longest that a drawing may take; heuristic: ten times the largest that was measured."""
 IDLE_SECONDS = 120
 """How long the child is kept without work; it holds about 300 MB."""
+
+Wanted = Literal["pictures", "source", "cells"]
+"""All files; the Vega-Lite source alone; the source without boundaries, whose fit takes longest."""
 
 
 class DrawingFailed(RuntimeError):
@@ -32,8 +42,9 @@ class Drawer:
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._idle: threading.Timer | None = None
+        self._closed = False
 
-    def draw(self, spec: str, conditions: bytes) -> dict[str, bytes]:
+    def draw(self, spec: str, conditions: bytes, wanted: Wanted = "pictures") -> dict[str, bytes]:
         """The report's pictures by file name, from a spec's JSON and a Parquet file of conditions.
 
         Raises DrawingFailed.
@@ -41,24 +52,29 @@ class Drawer:
         with self._lock:
             if self._idle is not None:
                 self._idle.cancel()
+            if self._closed:
+                raise DrawingFailed("the service is shutting down")
+            request = {"spec": json.loads(spec), "wanted": wanted}
             warm = self._child is not None
             try:
-                head, parts = self._ask({"spec": json.loads(spec)}, conditions)
+                head, parts = self._ask(request, conditions)
             except DrawingFailed:
-                if not warm:
+                if not warm or self._closed:
                     raise
                 # It may have been killed while it had nothing to do, which only shows now: a new one draws.
-                head, parts = self._ask({"spec": json.loads(spec)}, conditions)
-            self._idle = threading.Timer(IDLE_SECONDS, self.close)
+                head, parts = self._ask(request, conditions)
+            self._idle = threading.Timer(IDLE_SECONDS, self._retire)
             self._idle.daemon = True
             self._idle.start()
         if "error" in head:
             raise DrawingFailed(str(head["error"]))
         return dict(zip(head["names"], parts, strict=True))
 
-    def _ask(self, head: dict[str, object], conditions: bytes) -> tuple[dict[str, list[str]], list[bytes]]:
+    def _ask(self, head: dict[str, object], conditions: bytes) -> tuple[dict[str, Any], list[bytes]]:
         """What the child answers; raises DrawingFailed where it ends instead, and forgets it."""
         child = self._start()
+        if self._closed:  # close() may have looked for a child a moment too early
+            child.kill()
         late = threading.Timer(SECONDS, child.kill)
         late.start()
         try:
@@ -74,7 +90,14 @@ class Drawer:
             late.cancel()
 
     def close(self) -> None:
-        """End the child."""
+        """End the child, in the middle of a drawing too, and draw no more."""
+        self._closed = True
+        child = self._child
+        if child is not None:
+            child.kill()  # a drawing that waits for it gives up, and with it the lock
+        self._retire()
+
+    def _retire(self) -> None:
         with self._lock:
             child, self._child = self._child, None
             if self._idle is not None:
@@ -105,23 +128,35 @@ def main() -> None:
         while True:
             head, (conditions,) = _receive(sys.stdin.buffer)
             try:
-                files = _draw(head["spec"], conditions)
+                files = _draw(head["spec"], conditions, head["wanted"])
                 _send(sys.stdout.buffer, {"names": list(files)}, list(files.values()))
             except Exception:
                 _send(sys.stdout.buffer, {"error": traceback.format_exc()[-2000:]}, [])
 
 
-def _draw(document: object, conditions: bytes) -> dict[str, bytes]:
+def _draw(document: object, conditions: bytes, wanted: Wanted) -> dict[str, bytes]:
     import pyarrow.parquet as pq
 
     from phase_diagrams.figure import diagram
     from phase_diagrams.panel import boundary_table, trace_boundaries
-    from phase_diagrams.render import draw
+    from phase_diagrams.render import draw, draw_source
     from phase_diagrams.spec import parse_spec
 
     spec = parse_spec(document)
     table = pq.read_table(io.BytesIO(conditions))
-    return draw(diagram(spec, table, boundary_table(trace_boundaries(spec, table))))
+    if wanted == "cells":
+        return draw_source(unbounded_diagram(spec, table))
+    whole = diagram(spec, table, boundary_table(trace_boundaries(spec, table)))
+    return draw(whole) if wanted == "pictures" else draw_source(whole)
+
+
+def unbounded_diagram(spec: "JobSpec", conditions: "pa.Table") -> "Diagram":
+    """What a diagram shows but for its boundaries; it says nothing about them, found or not."""
+    from phase_diagrams.figure import diagram
+    from phase_diagrams.tables import BOUNDARY
+
+    whole = diagram(spec, conditions, BOUNDARY.empty_table())
+    return replace(whole, rows=tuple(row for row in whole.rows if row["layer"] != "note"))
 
 
 def _send(stream: IO[bytes], head: dict[str, object], parts: list[bytes]) -> None:
@@ -131,7 +166,7 @@ def _send(stream: IO[bytes], head: dict[str, object], parts: list[bytes]) -> Non
     stream.flush()
 
 
-def _receive(stream: IO[bytes]) -> tuple[dict[str, list[str]], list[bytes]]:
+def _receive(stream: IO[bytes]) -> tuple[dict[str, Any], list[bytes]]:
     line = stream.readline()
     if not line:
         raise EOFError

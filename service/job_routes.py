@@ -169,6 +169,16 @@ def list_jobs(
         str | None,
         Query(max_length=200, pattern=r"^[^\x00]*$", description="The whole name.", examples=["quickstart"]),
     ] = None,
+    search: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=200,
+            pattern=r"^[^\x00]*$",
+            description="Part of name, owner or id; any case.",
+            examples=["quick"],
+        ),
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Most jobs on a page.")] = 50,
     cursor: Annotated[
         str | None, Query(pattern="^[0-9]{1,18}$", description="`next_cursor` of the page before.", examples=["17"])
@@ -177,7 +187,7 @@ def list_jobs(
     """A page of the caller's jobs (an admin's: of all). A page may be shorter than `limit` and not the last."""
     service.check_ready()
     before = None if cursor is None else int(cursor)
-    wanted = machine.Filter(caller.sees, tuple(status), name, before, limit)
+    wanted = machine.Filter(caller.sees, tuple(status), name, search, before, limit)
     with service.database.reading() as connection:
         found, after = machine.list_jobs(connection, wanted)
     return Response(write_page(found, after), media_type=JSON)

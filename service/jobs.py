@@ -139,6 +139,8 @@ class Filter:
     """Empty: every status."""
     name: str | None
     """The whole name."""
+    search: str | None
+    """Part of the name, the owner or the id, in any case of letters."""
     before: int | None
     """Jobs that arrived before the one of this number."""
     limit: int
@@ -153,6 +155,9 @@ def list_jobs(connection: sa.Connection, wanted: Filter) -> tuple[list[Job], int
         query = query.where(jobs.c.status.in_(wanted.statuses))
     if wanted.name is not None:
         query = query.where(jobs.c.name == wanted.name)
+    if wanted.search is not None:
+        texts = (jobs.c.name, jobs.c.owner, jobs.c.id)
+        query = query.where(sa.or_(*(text.icontains(wanted.search, autoescape=True) for text in texts)))
     if wanted.before is not None:
         query = query.where(jobs.c.number < wanted.before)
     found = list(connection.execute(query.order_by(jobs.c.number.desc()).limit(wanted.limit + 1)))

@@ -1,15 +1,17 @@
 """The rows that a job has finished so far to its conditions and its diagram, once per set of pack files."""
 
+import contextlib
 import hashlib
 import io
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.fs as fs
 
 from phase_diagrams.folder import PACKS, TRIALS_FILE, Folder
@@ -73,9 +75,10 @@ def row_files_key(folder: Folder, job_id: str, whole: bool) -> str:
     return hashlib.sha256(repr((job_id, whole, names)).encode()).hexdigest()
 
 
-def read_rows(folder: Folder) -> pa.Table:
-    """All finished rows, each trial once; a file that is corrupt, or is merged away at this moment, is passed over.
+def read_rows(folder: Folder, columns: Sequence[str] = (), where: pc.Expression | None = None) -> pa.Table:
+    """Finished rows, each trial once; a file that is corrupt, or is merged away at this moment, is passed over.
 
+    `columns` are those of TRIALS, all but the vectors if empty; trial_id is always among them. `where` picks rows.
     Nothing is moved: only the worker that holds the job sets files aside.
     """
     import pyarrow.parquet as pq
@@ -83,7 +86,8 @@ def read_rows(folder: Folder) -> pa.Table:
     from phase_diagrams.tables import TRIALS
 
     # Vectors are a row's bulk, and no table or picture of conditions needs them.
-    columns = [name for name in TRIALS.names if name != "feature_cosine"]
+    chosen = {"trial_id", *columns} if columns else set(TRIALS.names) - {"feature_cosine"}
+    columns = [name for name in TRIALS.names if name in chosen]
     schema = pa.schema([TRIALS.field(name) for name in columns])
     for _ in range(5):
         packs = [name for name in folder.names(PACKS) if name.endswith(".parquet")]
@@ -92,14 +96,16 @@ def read_rows(folder: Folder) -> pa.Table:
         merged = False
         for name in names:
             try:
-                table = pq.read_table(io.BytesIO(folder.read(name)), columns=columns, page_checksum_verification=True)
+                content = io.BytesIO(folder.read(name))
+                table = pq.read_table(content, columns=columns, filters=where, page_checksum_verification=True)
             except FileNotFoundError:
                 merged = True  # trials.parquet was written meanwhile, and holds these rows: look again
                 break
             except (pa.ArrowException, OSError, ValueError):
                 continue
-            if table.schema.equals(schema):
-                tables.append(table.cast(schema))
+            with contextlib.suppress(pa.ArrowException, ValueError):
+                # A cast, not a comparison: Parquet has names of its own for the inside of a list.
+                tables.append(table.select(columns).cast(schema))
         if not merged:
             return _once(pa.concat_tables(tables)) if tables else schema.empty_table()
     raise OSError("the files of rows change faster than they can be read")
@@ -125,9 +131,7 @@ def write_table(parquet: bytes, media_type: str) -> bytes:
     """A Parquet file in the format of a media type; NaN and null are null in JSON, and empty in CSV."""
     if media_type == PARQUET:
         return parquet
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(io.BytesIO(parquet))
+    table = read_parquet(parquet)
     sink = io.BytesIO()
     if media_type == CSV:
         import pyarrow.csv as csv
@@ -139,13 +143,19 @@ def write_table(parquet: bytes, media_type: str) -> bytes:
     return sink.getvalue()
 
 
-def table_items(parquet: bytes) -> list[dict[str, Any]]:
-    """The rows of a Parquet file as JSON objects."""
+def read_parquet(parquet: bytes) -> pa.Table:
+    """The table that a Parquet file holds."""
     import pyarrow.parquet as pq
 
-    rows = pq.read_table(io.BytesIO(parquet)).to_pylist()
-    return [{name: _finite(value) for name, value in row.items()} for row in rows]
+    return pq.read_table(io.BytesIO(parquet))
+
+
+def table_items(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows of a table as JSON objects; what is not finite is null."""
+    return [{name: _finite(value) for name, value in row.items()} for row in table.to_pylist()]
 
 
 def _finite(value: object) -> object:
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,10 +1,11 @@
 """The routes of results: artifacts, and the conditions and diagram of what is finished so far."""
 
 import json
+from hashlib import sha256
 from typing import Annotated, Any
 
 import anyio.to_thread
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -12,7 +13,7 @@ from phase_diagrams.spec import parse_spec
 from service.access import Reader, TheService
 from service.artifacts import MEDIA_TYPES, list_artifacts, open_artifact
 from service.download import SANDBOX, has_current, not_modified, send_artifact, zip_artifacts, zip_etag
-from service.drawing import DrawingFailed
+from service.drawing import DrawingFailed, Wanted, unbounded_diagram
 from service.job_routes import ALWAYS, see_job
 from service.negotiation import choose
 from service.partial import (
@@ -22,7 +23,9 @@ from service.partial import (
     PARQUET,
     PICTURES,
     TABLE_TYPES,
+    VEGA_LITE,
     conditions_so_far,
+    read_parquet,
     row_files_key,
     table_items,
     write_table,
@@ -30,7 +33,7 @@ from service.partial import (
 from service.problem import Refusal, document_problems
 from service.records import Job
 from service.state import Service
-from service.views import ArtifactList, ConditionList, JobId
+from service.views import ArtifactList, ConditionList, DiagramRows, JobId
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
 
@@ -137,7 +140,7 @@ async def conditions(service: TheService, caller: Reader, request: Request, job_
         if has_current(request, headers["ETag"]):
             return not_modified(headers)
         if media_type == JSON:
-            return JSONResponse({"items": table_items(parquet), "next_cursor": None}, headers=headers)
+            return JSONResponse({"items": table_items(read_parquet(parquet)), "next_cursor": None}, headers=headers)
         return Response(write_table(parquet, media_type), headers=headers, media_type=media_type)
 
     return await anyio.to_thread.run_sync(work, limiter=service.heavy)
@@ -156,25 +159,37 @@ async def conditions(service: TheService, caller: Reader, request: Request, job_
         **document_problems(*ALWAYS, 404, 406, 500),
     },
 )
-async def diagram(service: TheService, caller: Reader, request: Request, job_id: JobId) -> Response:
+async def diagram(
+    service: TheService,
+    caller: Reader,
+    request: Request,
+    job_id: JobId,
+    boundaries: Annotated[
+        bool, Query(description="false: the source without boundaries, whose fit takes longest; never a picture.")
+    ] = True,
+) -> Response:
     """The Vega-Lite source; PNG, SVG or PDF by Accept. Drawing takes seconds; the same rows are drawn once."""
-    media_type = choose(request.headers.get("accept"), tuple(PICTURES))
+    offered = tuple(PICTURES) if boundaries else (JSON, VEGA_LITE)
+    media_type = choose(request.headers.get("accept"), offered)
     if media_type is None:
-        raise _not_acceptable(tuple(PICTURES))
+        raise _not_acceptable(offered)
+    wanted: Wanted = "cells" if not boundaries else "source" if media_type in (JSON, VEGA_LITE) else "pictures"
 
     def work() -> Response:
         job = see_job(service, caller, job_id)
         folder = service.storage().job(job.id)
-        if job.status == "succeeded" and folder.exists(PICTURES[media_type]):
+        if boundaries and job.status == "succeeded" and folder.exists(PICTURES[media_type]):
             key = row_files_key(folder, job.id, True)
             content = folder.read(PICTURES[media_type])
         else:
-            key, parquet = _conditions(service, job)
+            rows, parquet = _conditions(service, job)
+            key = rows if wanted == "pictures" else sha256(f"{wanted} {rows}".encode()).hexdigest()
             headers = _headers(key, media_type)
             if has_current(request, headers["ETag"]):
                 return not_modified(headers)
+            drawer = service.sketcher if wanted == "cells" else service.drawer
             try:
-                files = service.diagrams.get(key, lambda: service.drawer.draw(job.spec, parquet))
+                files = service.diagrams.get(key, lambda: drawer.draw(job.spec, parquet, wanted))
             except DrawingFailed as error:
                 raise RuntimeError(f"the diagram of job {job.id} cannot be drawn: {error}") from None
             content = files[PICTURES[media_type]]
@@ -184,6 +199,27 @@ async def diagram(service: TheService, caller: Reader, request: Request, job_id:
         return Response(content, headers={**headers, "Content-Security-Policy": SANDBOX}, media_type=media_type)
 
     return await anyio.to_thread.run_sync(work, limiter=service.heavy)
+
+
+@router.get(
+    "/diagram/rows",
+    response_model=DiagramRows,
+    summary="The diagram's cells so far",
+    responses={**NOT_MODIFIED, **document_problems(*ALWAYS, 404)},
+)
+async def diagram_rows(service: TheService, caller: Reader, request: Request, job_id: JobId) -> Response:
+    """What stands in the source's `datasets`, but for boundaries and key: in milliseconds, to follow a running job."""
+
+    def work() -> Response:
+        job = see_job(service, caller, job_id)
+        key, parquet = _conditions(service, job)
+        headers = _headers(key, "application/rows")
+        if has_current(request, headers["ETag"]):
+            return not_modified(headers)
+        drawn = unbounded_diagram(parse_spec(json.loads(job.spec)), read_parquet(parquet))
+        return JSONResponse({"panels": drawn.rows, "hatch": drawn.hatch}, headers=headers)
+
+    return await anyio.to_thread.run_sync(work, limiter=service.brisk)
 
 
 def _conditions(service: Service, job: Job) -> tuple[str, bytes]:

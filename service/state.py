@@ -40,8 +40,12 @@ class Service:
     conditions: Cache = field(default_factory=Cache)
     diagrams: Cache = field(default_factory=Cache)
     drawer: Drawer = field(default_factory=Drawer)
+    sketcher: Drawer = field(default_factory=Drawer)
+    """Draws what somebody waits for on the page; it never queues behind the fit of boundaries."""
     heavy: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(2))
     """Threads for what takes seconds, so that it never fills those of short requests."""
+    brisk: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(4))
+    """Threads for reading rows, which never wait for those that draw."""
     health: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(2))
     """Threads for readyz, which must answer while all others wait for a database."""
     ring: Ring | None = None

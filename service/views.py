@@ -111,6 +111,51 @@ class ConditionList(BaseModel):
     """Always null."""
 
 
+class DiagramRows(BaseModel):
+    """The numbers of a diagram's panels; a row is one mark, of the kind that its `layer` says."""
+
+    model_config = _example(
+        {
+            "panels": [{"layer": "missing", "panel": "topk:1, α = 0", "S": 0.9, "n_m": 40, "P": "no finished trial"}],
+            "hatch": [{"x": 14.1, "x2": 15.0, "y": 0.012, "y2": 0.013}],
+        }
+    )
+    panels: list[dict[str, Any]]
+    """Cells, missing cells and the lines of theory, in the order of the source's `datasets.panels`."""
+    hatch: list[dict[str, Any]]
+    """The rules behind missing cells."""
+
+
+class TrialList(BaseModel):
+    """Finished trials in the order of their ids, which new ones never change."""
+
+    model_config = _example(
+        {
+            "items": [
+                {
+                    "trial_id": "5f2b1c0d9e8a7b6c",
+                    "sparsity": 0.9,
+                    "hidden_dim": 40,
+                    "activation": "topk",
+                    "k": 2,
+                    "l1": None,
+                    "exponent": 0.0,
+                    "seed": 0,
+                    "start": "random",
+                    "identified": True,
+                    "mcc": 0.981,
+                    "feature_cosine": [0.99, 0.97, 1.0],
+                }
+            ],
+            "next_cursor": None,
+        }
+    )
+    items: list[dict[str, Any]]
+    """The columns of trials.parquet."""
+    next_cursor: str | None
+    """`cursor` of the next page; null on the last one."""
+
+
 class PlanView(BaseModel):
     """What a job would cost; bytes and seconds are estimates."""
 

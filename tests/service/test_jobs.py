@@ -189,6 +189,25 @@ def test_lists_come_in_pages_newest_first_and_filtered(client):
         is_problem(client.get("/v1/jobs", params=params), 422)
 
 
+def test_a_search_finds_part_of_a_name_an_owner_or_an_id_in_any_case(client):
+    names = ["Sought 100 %", "sought_two", "soughtXtwo", "other"]
+    made = {name: submit(client, {**SPEC, "name": name})["id"] for name in names}
+
+    def found(text):
+        items = client.get("/v1/jobs", params={"search": text, "limit": 200}).json()["items"]
+        return [job["name"] for job in items if job["id"] in made.values()]
+
+    assert found("SOUGHT") == names[2::-1]
+    assert found("ght 100 %") == names[:1]
+    # What would be a pattern is text.
+    assert found("sought_") == ["sought_two"]
+    assert found("%") == names[:1]
+    assert found(made["other"][2:14]) == ["other"]
+    assert found("LOCAL") == names[::-1]
+    assert client.get("/v1/jobs", params={"search": "sought", "status": "failed"}).json()["items"] == []
+    is_problem(client.get("/v1/jobs", params={"search": ""}), 422)
+
+
 def test_a_page_of_huge_specs_stays_small(client):
     matrix = [[float(i == j) + 0.1 for j in range(300)] for i in range(300)]
     data = {"n_features": 300, "n_inputs": 300, "superposition": {"kind": "explicit", "matrix": matrix}}

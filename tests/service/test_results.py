@@ -263,7 +263,8 @@ def test_the_diagram_is_drawn_from_what_is_there_and_once(client, local):
         assert answer.content.startswith(start)
         assert "sandbox" in answer.headers["content-security-policy"]
     assert client.get(url, headers={"If-None-Match": source.headers["etag"]}).status_code == 304
-    assert len(local.service.diagrams._kept) == 1
+    # The source alone, and once more for all the pictures.
+    assert len(local.service.diagrams._kept) == 2
     # The process that draws is killed, as a machine short of memory would do: the next drawing has a new one.
     local.service.drawer._child.kill()
     worker.write_rows()

@@ -1,0 +1,41 @@
+import threading
+import time
+
+import pytest
+
+from phase_diagrams.conditions import condition_table
+from phase_diagrams.folder import table_bytes
+from phase_diagrams.spec import spec_json
+from service.drawing import Drawer, DrawingFailed
+from tests.phase_diagrams.synthetic_trials import small_spec, synthetic_trials
+
+
+def test_a_drawing_under_way_does_not_hold_up_the_end():
+    spec = small_spec(sparsity=[0.5, 0.7, 0.8, 0.9, 0.95], hidden_dim=[20, 30, 40, 60, 80], seeds=8)
+    conditions = table_bytes(condition_table(spec, synthetic_trials(spec)))
+    drawer = Drawer()
+    ended: list[str] = []
+
+    def draw() -> None:
+        with pytest.raises(DrawingFailed) as failure:
+            drawer.draw(spec_json(spec), conditions)
+        ended.append(str(failure.value))
+
+    threads = [threading.Thread(target=draw) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + 30
+    while drawer._child is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    child = drawer._child
+    time.sleep(0.5)
+    began = time.monotonic()
+    drawer.close()
+    for thread in threads:
+        thread.join(10)
+    assert time.monotonic() - began < 5
+    assert child.poll() is not None
+    assert sorted(ended) == ["the process that draws ended with -9", "the service is shutting down"]
+    with pytest.raises(DrawingFailed):
+        drawer.draw(spec_json(spec), conditions)
