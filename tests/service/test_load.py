@@ -16,7 +16,7 @@ import pytest
 from tests.service.running import SPEC, FakeWorker, submit, until
 from tests.service.test_operations import serving
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.soak
 ROOT = Path(__file__).parents[2]
 SUBMITTERS, JOBS = 10, 1000
 

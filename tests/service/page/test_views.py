@@ -421,7 +421,7 @@ def test_the_theme_can_be_chosen_against_the_system(service: Running, open_page:
     assert ground() != light
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_thousand_cells_are_drawn_soon_and_pointing_at_them_is_fluid(service: Running, open_page: Open) -> None:
     widths = list(range(4, 4 + 32 * 4, 4))
     grid = {
@@ -459,7 +459,7 @@ def test_a_thousand_cells_are_drawn_soon_and_pointing_at_them_is_fluid(service: 
     job.worker.say("finish", {"status": "cancelled"})
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_the_first_useful_paint_is_soon(service: Running, done: Job, open_page: Open) -> None:
     page = open_page()
     seconds = []
