@@ -1,4 +1,4 @@
-"""Trials to conditions: how often each was identified, its phase, and the median of every metric."""
+"""Trials to conditions: how often each was identified, its phase, what theory says, the median of every metric."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ from phase_diagrams.phase import ConditionPhase, condition_phase
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.tables import CONDITIONS, METRICS
 from phase_diagrams.theory import mcc_chance
+from phase_diagrams.verdict import disagreement, theory_setting
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -48,6 +49,7 @@ def condition_table(spec: JobSpec, trials: pa.Table) -> pa.Table:
         **_rates(finished[present], identified[present], phases),
         "phase": [phase.phase if phase else None for phase in phases],
         "phase_certain": [phase.certain if phase else None for phase in phases],
+        **_theory(spec, present, phases),
         "n_diverged": diverged[present].sum(axis=(1, 2)),
     }
     for index, name in enumerate(STARTS):
@@ -98,11 +100,33 @@ def _equal(column: pa.ChunkedArray, value: str | int | float | None) -> Flags:
     return np.asarray(same.to_numpy(), dtype=bool)
 
 
+def _theory(spec: JobSpec, present: Indices, phases: list[ConditionPhase | None]) -> dict[str, object]:
+    """What Theorems 1 to 3 say of each condition, and who alone calls it identifiable where the seeds settle it."""
+    if not present.size:
+        return {"theory": [], "disagreement": []}
+    grid, activations, setting = spec.grid, spec.grid.activations, theory_setting(spec)
+    verdicts = [
+        setting.verdict(grid.sparsity[s], grid.hidden_dim[w], activations[a], grid.exponent[e])
+        for s, w, a, e in zip(*_unravelled(spec, present), strict=True)
+    ]
+    sides = [
+        disagreement(verdict, phase.phase, phase.certain) if phase else None
+        for verdict, phase in zip(verdicts, phases, strict=True)
+    ]
+    return {"theory": verdicts, "disagreement": sides}
+
+
+def _unravelled(spec: JobSpec, present: Indices) -> tuple[Indices, ...]:
+    """Index of each condition along sparsity, hidden_dim, activation and exponent."""
+    grid = spec.grid
+    sizes = (len(grid.sparsity), len(grid.hidden_dim), len(grid.activation), len(grid.exponent))
+    return np.unravel_index(present, sizes)
+
+
 def _axes(spec: JobSpec, present: Indices) -> dict[str, object]:
     """The columns that name a condition, and what depends on its width alone."""
     grid, data = spec.grid, spec.data
-    sizes = (len(grid.sparsity), len(grid.hidden_dim), len(grid.activation), len(grid.exponent))
-    sparsity, width, activation, exponent = np.unravel_index(present, sizes)
+    sparsity, width, activation, exponent = _unravelled(spec, present)
     chance = np.array([mcc_chance(data.n_features, data.n_inputs, hidden_dim) for hidden_dim in grid.hidden_dim])
     kinds = [grid.activations[index] for index in activation]
     return {

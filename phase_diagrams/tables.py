@@ -100,6 +100,8 @@ _CONDITION_COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("p_identifiable_high", pa.float64(), "upper end of the 95 % Wilson interval of p_identifiable", "probability"),
     ("phase", pa.string(), "recovered, optimiser_limited, objective_limited; not_recovered without truth starts", ""),
     ("phase_certain", pa.bool_(), "false where an interval leaves the phase open", ""),
+    ("theory", pa.string(), "what Theorems 1 to 3 say: identifiable, not_identifiable; null where nothing", ""),
+    ("disagreement", pa.string(), "theory_only or measurement_only calls it identifiable; null where not certain", ""),
     ("n_diverged", pa.int32(), "trials of either start that diverged", "count"),
     ("mcc_chance", pa.float64(), "expected mcc of a random dictionary (closed form)", "cosine"),
 ]
