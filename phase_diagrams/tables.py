@@ -58,6 +58,9 @@ def _schema(columns: list[tuple[str, pa.DataType, str, str]]) -> pa.Schema:
 TRIALS = _schema(_TRIAL_COLUMNS)
 """Schema of trials.parquet and of the files under packs/."""
 
+CONDITION_KEYS = ("sparsity", "hidden_dim", "activation", "k", "l1", "exponent")
+"""The columns that name a condition, in trials and conditions alike."""
+
 METRICS = (
     "mcc",
     "recovered_fraction",

@@ -18,6 +18,10 @@ are in `saephase.service_arguments`."""
 
 SPEC_HELP = "job spec: a YAML or JSON file, or - for standard input"
 SET_HELP = "change a key of the spec, such as training.steps=100 (VALUE is YAML); may be repeated"
+OVERLAY_HELP = (
+    "what to show of the theory: all, none, default (n_m,k,disagreement), or some of n_m, k, 2k, donoho_tanner, "
+    "theorems, gt_loss, loss_gap, disagreement; the page can switch them too"
+)
 ADDRESS = re.compile(r"local|auto|(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+):\d{1,5}")
 
 
@@ -73,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", help="redraw a folder's tables and figures; trains nothing")
     report.add_argument("folder", metavar="DIR", help="output folder of a run, finished or not")
+    report.add_argument("--overlay", metavar="NAME[,NAME]", default="default", help=OVERLAY_HELP)
 
     commands.add_parser("spec-schema", help="print the job spec's JSON Schema")
     add_service_commands(commands, SPEC_HELP, SET_HELP, _address)
@@ -110,7 +115,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "report":
         from saephase.report_command import redraw
 
-        return redraw(options.folder)
+        return redraw(options.folder, options.overlay)
     from saephase.plan_command import print_plan, print_schema
 
     if options.command == "plan":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from phase_diagrams.folder import find_finished, open_folder, read_trials
 from phase_diagrams.holdings import own_ids
+from phase_diagrams.overlay import read_overlays
 from phase_diagrams.report import write_report
 from phase_diagrams.spec import read_spec
 from saephase.result_table import print_result
@@ -12,8 +13,12 @@ from saephase.spec_argument import UsageError
 from workers.job import earlier_run, plant, training_seconds
 
 
-def redraw(location: str) -> int:
-    """Draw the diagram of a folder's trials, of a run that is not finished too; returns the exit code."""
+def redraw(location: str, overlays: str) -> int:
+    """Draw the diagram of a folder's trials, of a run that is not finished too, with the theory's overlays named.
+
+    Returns the exit code.
+    """
+    shown = _overlays(overlays)
     if "://" not in location and not Path(location).is_dir():
         raise UsageError(f"DIR {location}: is not a folder")
     folder = open_folder(location)
@@ -34,6 +39,14 @@ def redraw(location: str) -> int:
         device=device,
         wall_seconds=wall_seconds,
         train_seconds=training_seconds(trials),
+        overlays=shown,
     )
     print_result(folder, summary)
     return 0
+
+
+def _overlays(text: str) -> frozenset[str]:
+    try:
+        return read_overlays(text)
+    except ValueError as error:
+        raise UsageError(f"--overlay {text}: {error}") from None

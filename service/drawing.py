@@ -13,7 +13,14 @@ import subprocess
 import sys
 import threading
 import traceback
-from typing import IO
+from functools import lru_cache
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from phase_diagrams.spec import Data
 
 SECONDS = 300
 """Longest that a drawing may take; heuristic: ten times the largest that was measured."""
@@ -121,7 +128,15 @@ def _draw(document: object, conditions: bytes) -> dict[str, bytes]:
 
     spec = parse_spec(document)
     table = pq.read_table(io.BytesIO(conditions))
-    return draw(diagram(spec, table, boundary_table(trace_boundaries(spec, table))))
+    return draw(diagram(spec, table, boundary_table(trace_boundaries(spec, table)), _planted(spec.data)))
+
+
+@lru_cache(maxsize=8)
+def _planted(data: "Data") -> "npt.NDArray[np.float32]":
+    """W_p; a toy model takes seconds of training, and a job is drawn many times."""
+    from phase_diagrams.planted import plant_dictionary
+
+    return plant_dictionary(data)
 
 
 def _send(stream: IO[bytes], head: dict[str, object], parts: list[bytes]) -> None:
