@@ -35,7 +35,7 @@ RULES: dict[str, tuple[str, list[int]]] = {
     "loss_gap": ("#5b2a86", [4, 2]),
 }
 """Colour and dash of the theory's lines: black ones are counts, coloured ones are computed from the model."""
-PROMISE = {"fill": "#1b8a3a", "fillOpacity": 0.16, "stroke": "#0b6b28", "strokeWidth": 1.6}
+PROMISE: dict[str, Any] = {"fill": "#1b8a3a", "fillOpacity": 0.16, "stroke": "#0b6b28", "strokeWidth": 1.6}
 """The region that the theorems promise: a green that the scale lacks."""
 OPPOSITE = "#ff6a00"
 """Flags of cells where theory and measurement disagree."""

@@ -39,13 +39,13 @@ OVERLAYS = (
     Overlay(
         "donoho_tanner",
         "Donoho–Tanner: at higher S, ℓ1 decoding",
-        ("with W_p known finds x; W_p random, n large, x ≥ 0",),
+        ("with W_p known finds x (W_p random, n large)",),
         False,
     ),
     Overlay(
         "theorems",
         "Theorems 1 to 3 promise the truth: n_m ≥ n,",
-        ("n(1 − S) ≤ 1, TopK 1 or no positive interference;", "tied, unweighted, no noise, equal rates"),
+        ("n(1 − S) ≤ 1, TopK 1 or interference ≤ 0; tied,", "unweighted, no noise, equal firing rates"),
         False,
     ),
     Overlay(
@@ -156,7 +156,7 @@ def _contours(
     density: PlotAxis,
 ) -> Iterator[Row]:
     """Contours of the closed form's losses; they depend on the density alone, and exist where n_m >= n."""
-    heights = np.geomspace(*density.domain, PLACES)
+    heights = np.geomspace(density.edges[0], min(density.edges[-1], 1.0), PLACES)
     energy, truth, reconstruction = np.array([_losses(spec, activation, dictionary, d) for d in heights]).T
     seen = (energy > 0) & (truth > 0)
     span = (max(width.edges[0], float(spec.data.n_features)), width.edges[-1])

@@ -83,9 +83,9 @@ class PanelBoundary:
         """All crossings at the sampled place nearest to x, lowest first; empty without a boundary."""
         if not self.crossings:
             return ()
-        target = _smooth(self.x_axis, np.array([x]))
+        target = smooth(self.x_axis, np.array([x]))
         places = np.array([crossing.x for crossing in self.crossings])
-        place = places[np.argmin(np.abs(_smooth(self.x_axis, places) - target))]
+        place = places[np.argmin(np.abs(smooth(self.x_axis, places) - target))]
         return tuple(crossing for crossing in self.crossings if crossing.x == place)
 
 
@@ -152,7 +152,7 @@ def _trace(spec: JobSpec, panel: Panel, start: Start, rows: pa.Table) -> list[Pa
     seen = trials > 0
     if not directions or not seen.any():
         return []
-    at = {axis: _smooth(axis, rows[axis].to_numpy()) for axis in ("hidden_dim", "sparsity")}
+    at = {axis: smooth(axis, rows[axis].to_numpy()) for axis in ("hidden_dim", "sparsity")}
     # Some of a running job's panels have conditions on one height only: they cannot place a boundary along it yet.
     directions = tuple(d for d in directions if len(np.unique(at[d[1]][seen])) > 1)
     side: NoBoundary = "all recovered" if 2 * successes.sum() > trials.sum() else "none recovered"
@@ -169,7 +169,7 @@ def _trace(spec: JobSpec, panel: Panel, start: Start, rows: pa.Table) -> list[Pa
         level = level_set(fit, places, across=across, steeper=len(directions) > 1)
         at_n: tuple[Crossing, ...] = ()
         if direction == ("hidden_dim", "sparsity"):
-            at_n = level_set(fit, _smooth("hidden_dim", np.array([spec.data.n_features]))).crossings
+            at_n = level_set(fit, smooth("hidden_dim", np.array([spec.data.n_features]))).crossings
         if level.crossings or at_n:
             crossings, reading = (tuple(_in_units(direction, c) for c in group) for group in (level.crossings, at_n))
             found.append(PanelBoundary(panel, start, *direction, crossings, None, reading))
@@ -179,10 +179,10 @@ def _trace(spec: JobSpec, panel: Panel, start: Start, rows: pa.Table) -> list[Pa
 def _in_units(direction: tuple[str, str], crossing: Crossing) -> Crossing:
     x_axis, y_axis = direction
     return Crossing(
-        x=_natural(x_axis, crossing.x),
-        y=_natural(y_axis, crossing.y),
-        y_low=_natural(y_axis, crossing.y_low),
-        y_high=_natural(y_axis, crossing.y_high),
+        x=natural(x_axis, crossing.x),
+        y=natural(y_axis, crossing.y),
+        y_low=natural(y_axis, crossing.y_low),
+        y_high=natural(y_axis, crossing.y_high),
         branch=crossing.branch,
     )
 
@@ -198,13 +198,13 @@ def _pooled(coordinates: Floats, seen: Flags) -> Floats:
     return np.where(seen, means[np.digitize(coordinates, inner)], coordinates)
 
 
-def _smooth(axis: str, values: npt.NDArray[np.generic]) -> Floats:
-    """The coordinate in which a boundary is expected to be smooth; rising with the value."""
+def smooth(axis: str, values: npt.ArrayLike) -> Floats:
+    """The coordinate in which a boundary is expected to be smooth, log2 n_m or -log10(1 - S); rising with the value."""
     numbers = np.asarray(values, dtype=np.float64)
-    return np.log2(numbers) if axis == "hidden_dim" else -np.log10(1 - numbers)
+    return np.asarray(np.log2(numbers) if axis == "hidden_dim" else -np.log10(1 - numbers))
 
 
-def _natural(axis: str, value: float) -> float:
-    """The inverse of `_smooth`, at ten significant digits: the smooth coordinate's rounding is dropped."""
+def natural(axis: str, value: float) -> float:
+    """The inverse of `smooth`, at ten significant digits: the smooth coordinate's rounding is dropped."""
     number = 2.0**value if axis == "hidden_dim" else 1 - 10.0**-value
     return float(f"{number:.10g}")
