@@ -9,7 +9,7 @@ import altair as alt
 
 from phase_diagrams.figure import Diagram
 from phase_diagrams.key import key_chart, key_rows
-from phase_diagrams.layout import COLUMN_GAP, PlotAxis
+from phase_diagrams.layout import COLUMN_GAP
 from phase_diagrams.marks import (
     EMPTY,
     FONT,
@@ -31,6 +31,7 @@ from phase_diagrams.marks import (
     switch,
 )
 from phase_diagrams.overlay import OVERLAYS
+from phase_diagrams.plane import horizontal, vertical
 
 LINE = 12
 """Pixels between the lines of words above a panel."""
@@ -111,7 +112,7 @@ def _panels(diagram: Diagram) -> alt.FacetChart:
 
 
 def _layers(diagram: Diagram) -> list[alt.Chart | alt.LayerChart]:
-    x, y = _x(diagram), _y(diagram)
+    x, y = horizontal(diagram.layout.width), vertical(diagram.layout.density)
     cell = {"x": x("x"), "x2": "x2", "y": y("y"), "y2": "y2"}
     layers: list[alt.Chart | alt.LayerChart] = []
     if diagram.hatch:
@@ -131,42 +132,6 @@ def _layers(diagram: Diagram) -> list[alt.Chart | alt.LayerChart]:
     layers.append(glyphs(marked, diagram.layout.glyph, x=x("cx"), y=y("cy"), tooltip=_tooltip(TOOLTIP)))
     layers.append(flags(0.6 * diagram.layout.glyph, x=x("fx"), y=y("fy")))
     return layers + _words(diagram, x, y)
-
-
-def _x(diagram: Diagram) -> Callable[[str], alt.X]:
-    width = diagram.layout.width
-    scale = alt.Scale(type="log", domain=list(width.domain), nice=False)
-    axis = alt.Axis(title="hidden dimension n_m", **_labelled(width), **_AXIS)
-    return lambda field: alt.X(f"{field}:Q", scale=scale, axis=axis)
-
-
-def _y(diagram: Diagram) -> Callable[[str], alt.Y]:
-    density = diagram.layout.density
-    # The value is the density 1 - S, so that sparsities are spaced by its logarithm; labels say S.
-    scale = alt.Scale(type="log", domain=list(density.domain), nice=False, reverse=True)
-    axis = alt.Axis(title="sparsity S", **_labelled(density), **_AXIS)
-    return lambda field: alt.Y(f"{field}:Q", scale=scale, axis=axis)
-
-
-def _labelled(axis: PlotAxis) -> dict[str, Any]:
-    return {
-        "values": list(axis.ticks),
-        "labelExpr": f"{json.dumps(axis.labels)}[indexof({json.dumps(axis.ticks)}, datum.value)]",
-    }
-
-
-_AXIS: dict[str, Any] = {
-    "grid": False,
-    "domain": False,
-    "tickColor": "#888",
-    "tickSize": 4,
-    "labelColor": INK,
-    "labelFontSize": 10,
-    "titleFontSize": 11,
-    "titleFontWeight": "normal",
-    "titlePadding": 6,
-    "labelOverlap": False,
-}
 
 
 def _tooltip(shown: dict[str, str]) -> list[alt.Tooltip]:

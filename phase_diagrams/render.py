@@ -38,22 +38,27 @@ vegaEmbed("#picture", JSON.parse(document.getElementById("source").textContent),
 def draw(diagram: Diagram) -> dict[str, bytes]:
     """The picture's files by name; the same diagram always gives the same bytes."""
     # altair and vl-convert take most of a second to import, and only drawing needs them.
-    import vl_convert
-
     from phase_diagrams.layers import vega_lite
 
-    document = vega_lite(diagram)
+    return draw_source(vega_lite(diagram), "phase_diagram", diagram.title)
+
+
+def draw_source(document: dict[str, Any], stem: str, title: str) -> dict[str, bytes]:
+    """A Vega-Lite document to its files: stem.vl.json, .html, .png, .svg and .pdf."""
+    import vl_convert
+
     source = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     release = _release(document)
     library = vl_convert.javascript_bundle(None, vl_version=release)  # type: ignore[arg-type]  # None: the whole of it
     # Drawn once, so that all files show the same picture.
     svg = _stable_names(vl_convert.vegalite_to_svg(source, vl_version=release))
+    marks = sum(map(len, document.get("datasets", {}).values()))
     return {
-        "phase_diagram.vl.json": source.encode(),
-        "phase_diagram.html": _page(diagram, source, library).encode(),
-        "phase_diagram.png": vl_convert.svg_to_png(svg, scale=PNG_SCALE),
-        "phase_diagram.svg": svg.encode(),
-        "phase_diagram.pdf": canonical_pdf(vl_convert.svg_to_pdf(svg)),
+        f"{stem}.vl.json": source.encode(),
+        f"{stem}.html": _page(title, stem, marks, source, library).encode(),
+        f"{stem}.png": vl_convert.svg_to_png(svg, scale=PNG_SCALE),
+        f"{stem}.svg": svg.encode(),
+        f"{stem}.pdf": canonical_pdf(vl_convert.svg_to_pdf(svg)),
     }
 
 
@@ -71,15 +76,15 @@ def _stable_names(svg: str) -> str:
     return re.sub(r"url\(#([^)]+)\)", lambda found: f"url(#{names.get(found[1], found[1])})", svg)
 
 
-def _page(diagram: Diagram, source: str, library: str) -> str:
+def _page(title: str, stem: str, marks: int, source: str, library: str) -> str:
     options = {
-        "renderer": "svg" if len(diagram.rows) <= SVG_MARKS else "canvas",
+        "renderer": "svg" if marks <= SVG_MARKS else "canvas",
         "actions": {"export": True, "source": True, "compiled": False, "editor": False},
-        "downloadFileName": "phase_diagram",
+        "downloadFileName": stem,
     }
     # A label may hold "</script>": inside JSON, "<" is as well written as an escape.
     return _PAGE.format(
-        title=html.escape(diagram.title),
+        title=html.escape(title),
         source=source.replace("<", "\\u003c"),
         library=library,
         options=json.dumps(options),

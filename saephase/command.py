@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from saephase.service_arguments import COMMANDS, add_service_commands
+from saephase.service_arguments import COMMANDS, add_service_commands, add_service_options
 from saephase.service_commands import explain_service_error, run_service_command
 from saephase.standard_error import unhurt_stderr
 
@@ -43,7 +43,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
-        told = explain_service_error(error) if options.command in COMMANDS else None
+        told = explain_service_error(error) if options.command in (*COMMANDS, "diff") else None
         code, paragraph = told or _explain(error, getattr(options, "folder", None))
         print(f"saephase: {paragraph}", file=sys.stderr)
     return code
@@ -78,6 +78,13 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="redraw a folder's tables and figures; trains nothing")
     report.add_argument("folder", metavar="DIR", help="output folder of a run, finished or not")
     report.add_argument("--overlay", metavar="NAME[,NAME]", default="default", help=OVERLAY_HELP)
+
+    diff = commands.add_parser("diff", help="say what differs between two diagrams", allow_abbrev=False)
+    for side in ("one", "other"):
+        diff.add_argument(side, metavar="JOB_OR_DIR", help="output folder, or id of a succeeded job of the service")
+    diff.add_argument("--out", metavar="DIR", help="folder for the tables and pictures; without it, none are written")
+    diff.add_argument("--json", action="store_true", help="print JSON")
+    add_service_options(diff)
 
     commands.add_parser("spec-schema", help="print the job spec's JSON Schema")
     add_service_commands(commands, SPEC_HELP, SET_HELP, _address)
@@ -116,6 +123,10 @@ def _run(options: argparse.Namespace) -> int:
         from saephase.report_command import redraw
 
         return redraw(options.folder, options.overlay)
+    if options.command == "diff":
+        from saephase.diff_command import diff
+
+        return diff(options)
     from saephase.plan_command import print_plan, print_schema
 
     if options.command == "plan":

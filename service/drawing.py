@@ -45,6 +45,16 @@ class Drawer:
 
         Raises DrawingFailed.
         """
+        return self._ask({"spec": json.loads(spec)}, [conditions])
+
+    def compare(self, specs: tuple[str, str], rows: tuple[bytes, bytes]) -> dict[str, bytes]:
+        """The files of a comparison of two diagrams, from their specs' JSON and Parquet files of their trials.
+
+        Where they have no plane in common there is one file, incompatible.txt, that says why. Raises DrawingFailed.
+        """
+        return self._ask({"specs": [json.loads(spec) for spec in specs]}, list(rows))
+
+    def _ask(self, question: dict[str, object], parts: list[bytes]) -> dict[str, bytes]:
         with self._lock:
             if self._idle is not None:
                 self._idle.cancel()
@@ -56,12 +66,21 @@ class Drawer:
                     raise
                 # It may have been killed while it had nothing to do, which only shows now: a new one draws.
                 head, parts = self._ask({"spec": json.loads(spec)}, conditions)
+                assert child.stdin is not None
+                assert child.stdout is not None
+                _send(child.stdin, question, parts)
+                head, made = _receive(child.stdout)
+            except (OSError, EOFError, ValueError):
+                child.kill()
+                raise DrawingFailed(f"the process that draws ended with {child.wait()}") from None
+            finally:
+                late.cancel()
             self._idle = threading.Timer(IDLE_SECONDS, self.close)
             self._idle.daemon = True
             self._idle.start()
         if "error" in head:
             raise DrawingFailed(str(head["error"]))
-        return dict(zip(head["names"], parts, strict=True))
+        return dict(zip(head["names"], made, strict=True))
 
     def _ask(self, head: dict[str, object], conditions: bytes) -> tuple[dict[str, list[str]], list[bytes]]:
         """What the child answers; raises DrawingFailed where it ends instead, and forgets it."""
@@ -110,9 +129,9 @@ def main() -> None:
         os.nice(5)
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
-            head, (conditions,) = _receive(sys.stdin.buffer)
+            head, parts = _receive(sys.stdin.buffer)
             try:
-                files = _draw(head["spec"], conditions)
+                files = _draw(head["spec"], *parts) if "spec" in head else _compare(head["specs"], parts)
                 _send(sys.stdout.buffer, {"names": list(files)}, list(files.values()))
             except Exception:
                 _send(sys.stdout.buffer, {"error": traceback.format_exc()[-2000:]}, [])
@@ -129,6 +148,23 @@ def _draw(document: object, conditions: bytes) -> dict[str, bytes]:
     spec = parse_spec(document)
     table = pq.read_table(io.BytesIO(conditions))
     return draw(diagram(spec, table, boundary_table(trace_boundaries(spec, table)), _planted(spec.data)))
+
+
+def _compare(documents: list[str], rows: list[bytes]) -> dict[str, bytes]:
+    import pyarrow.parquet as pq
+
+    from phase_diagrams.difference import IncompatibleError, Side, compare_diagrams
+    from phase_diagrams.difference_report import difference_files
+    from phase_diagrams.spec import parse_spec
+
+    sides = [
+        Side(parse_spec(document), pq.read_table(io.BytesIO(part)))
+        for document, part in zip(documents, rows, strict=True)
+    ]
+    try:
+        return difference_files(compare_diagrams(*sides))
+    except IncompatibleError as error:
+        return {"incompatible.txt": str(error).encode()}
 
 
 @lru_cache(maxsize=8)

@@ -1,5 +1,6 @@
-"""The routes of results: artifacts, and the conditions and diagram of what is finished so far."""
+"""The routes of results: artifacts, and the conditions, diagram and comparison of what is finished so far."""
 
+import hashlib
 import json
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from phase_diagrams.folder import table_bytes
 from phase_diagrams.spec import parse_spec
 from service.access import Reader, TheService
 from service.artifacts import MEDIA_TYPES, list_artifacts, open_artifact
@@ -17,12 +19,14 @@ from service.job_routes import ALWAYS, see_job
 from service.negotiation import choose
 from service.partial import (
     ARROW,
+    COMPARISONS,
     CSV,
     JSON,
     PARQUET,
     PICTURES,
     TABLE_TYPES,
     conditions_so_far,
+    read_rows,
     row_files_key,
     table_items,
     write_table,
@@ -181,6 +185,50 @@ async def diagram(service: TheService, caller: Reader, request: Request, job_id:
         headers = _headers(key, media_type)
         if has_current(request, headers["ETag"]):
             return not_modified(headers)
+        return Response(content, headers={**headers, "Content-Security-Policy": SANDBOX}, media_type=media_type)
+
+    return await anyio.to_thread.run_sync(work, limiter=service.heavy)
+
+
+@router.get(
+    "/diff/{other_id}",
+    summary="What differs between two diagrams",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Cells, whole panels, boundaries and specs, `other_id` less `job_id`; or the picture.",
+            "content": {kind: {"schema": {"type": "object"}} if "json" in kind else BINARY for kind in COMPARISONS},
+        },
+        **NOT_MODIFIED,
+        **document_problems(*ALWAYS, 404, 406, 409, 500),
+    },
+)
+async def difference(service: TheService, caller: Reader, request: Request, job_id: str, other_id: str) -> Response:
+    """Compare the finished rows of two jobs; JSON, or the picture as Vega-Lite source, PNG, SVG or PDF by Accept."""
+    media_type = choose(request.headers.get("accept"), tuple(COMPARISONS))
+    if media_type is None:
+        raise _not_acceptable(tuple(COMPARISONS))
+
+    def work() -> Response:
+        jobs = [see_job(service, caller, each) for each in (job_id, other_id)]
+        folders = [service.storage().job(job.id) for job in jobs]
+        keys = [row_files_key(folder, job.id, False) for folder, job in zip(folders, jobs, strict=True)]
+        key = hashlib.sha256(f"difference {keys}".encode()).hexdigest()
+        headers = _headers(key, media_type)
+        if has_current(request, headers["ETag"]):
+            return not_modified(headers)
+
+        def compare() -> dict[str, bytes]:
+            one, other = (table_bytes(read_rows(folder)) for folder in folders)
+            return service.drawer.compare((jobs[0].spec, jobs[1].spec), (one, other))
+
+        try:
+            files = service.diagrams.get(key, compare)
+        except DrawingFailed as error:
+            raise RuntimeError(f"jobs {job_id} and {other_id} cannot be compared: {error}") from None
+        if "incompatible.txt" in files:
+            raise Refusal(409, files["incompatible.txt"].decode(), "incompatible")
+        content = files[COMPARISONS[media_type]]
         return Response(content, headers={**headers, "Content-Security-Policy": SANDBOX}, media_type=media_type)
 
     return await anyio.to_thread.run_sync(work, limiter=service.heavy)
