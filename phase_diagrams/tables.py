@@ -192,3 +192,20 @@ DISPLACEMENT = _schema(
     ]
 )
 """Schema of displacement.parquet, one row per place at which both diagrams have a boundary."""
+
+CUT = _schema(
+    [
+        ("diagram", pa.string(), "name of the job", ""),
+        ("n_features", pa.int32(), "n", "count"),
+        ("axis", pa.string(), "what varies along the cut: sparsity, hidden_dim, k or exponent", ""),
+        ("value", pa.float64(), "place along the axis, in that column's units", ""),
+        ("quantity", pa.string(), "identified, identifiable (probabilities), or a metric of trials.parquet", ""),
+        ("start", pa.string(), "random or truth; null for identifiable, which takes both", ""),
+        ("n_seeds", pa.int32(), "seeds that it rests on", "count"),
+        ("estimate", pa.float64(), "share of seeds, or median of the metric over seeds", ""),
+        ("low", pa.float64(), "lower end of the interval: Wilson's for shares, order statistics for medians", ""),
+        ("high", pa.float64(), "upper end of the interval", ""),
+        ("confidence", pa.float64(), "its confidence: 0.95, or what the range of few seeds has", "probability"),
+    ]
+)
+"""Schema of cut.parquet, one row per place, quantity and start."""

@@ -22,6 +22,10 @@ OVERLAY_HELP = (
     "what to show of the theory: all, none, default (n_m,k,disagreement), or some of n_m, k, 2k, donoho_tanner, "
     "theorems, gt_loss, loss_gap, disagreement; the page can switch them too"
 )
+AT_HELP = (
+    "fix another axis, such as hidden_dim=40 or activation=topk:2; 1.5n and topk:0.05n are multiples of n, for several "
+    "sizes; may be repeated"
+)
 ADDRESS = re.compile(r"local|auto|(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+):\d{1,5}")
 
 
@@ -43,7 +47,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
-        told = explain_service_error(error) if options.command in (*COMMANDS, "diff") else None
+        told = explain_service_error(error) if options.command in (*COMMANDS, "diff", "cut") else None
         code, paragraph = told or _explain(error, getattr(options, "folder", None))
         print(f"saephase: {paragraph}", file=sys.stderr)
     return code
@@ -86,6 +90,15 @@ def _parser() -> argparse.ArgumentParser:
     diff.add_argument("--json", action="store_true", help="print JSON")
     add_service_options(diff)
 
+    cut = commands.add_parser("cut", help="cut through a diagram, or several sizes, along one axis", allow_abbrev=False)
+    cut.add_argument("places", metavar="JOB_OR_DIR", nargs="+", help="output folders, or ids of succeeded jobs")
+    cut.add_argument("--axis", metavar="sparsity|hidden_dim|k|exponent", required=True, help="what varies")
+    cut.add_argument("--at", metavar="AXIS=VALUE", action="append", default=[], help=AT_HELP)
+    cut.add_argument("--between", metavar="LOW:HIGH", help="part of the axis that is taken; default all of it")
+    cut.add_argument("--out", metavar="DIR", help="folder for the table and pictures; without it, none are written")
+    cut.add_argument("--json", action="store_true", help="print JSON")
+    add_service_options(cut)
+
     commands.add_parser("spec-schema", help="print the job spec's JSON Schema")
     add_service_commands(commands, SPEC_HELP, SET_HELP, _address)
     return parser
@@ -127,6 +140,10 @@ def _run(options: argparse.Namespace) -> int:
         from saephase.diff_command import diff
 
         return diff(options)
+    if options.command == "cut":
+        from saephase.cut_command import cut
+
+        return cut(options)
     from saephase.plan_command import print_plan, print_schema
 
     if options.command == "plan":

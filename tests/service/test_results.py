@@ -297,7 +297,8 @@ def test_accept_is_read_as_http_says():
 
 def _finished(client, **grid):
     job = submit(client, {**SPEC, "grid": {**SPEC["grid"], **grid}})
-    assert FakeWorker(client).run() == job["id"]
+    while FakeWorker(client).run() != job["id"]:
+        pass  # a job that another test left in the queue
     return job["id"]
 
 
@@ -319,9 +320,6 @@ def test_two_jobs_are_compared_and_the_picture_is_there_by_accept(client):
 def test_jobs_that_cannot_be_compared_are_refused_with_the_reason(client):
     one, other = _finished(client), _finished(client, sparsity=[0.123])
     answer = client.get(f"/v1/jobs/{one}/diff/{other}")
-    assert answer.status_code == 409
-    assert is_problem(answer)
-    assert "grid.sparsity" in answer.json()["detail"]
-    assert "0.123" in answer.json()["detail"]
+    assert "grid.sparsity is 0.5, 0.9 in one and 0.123 in the other" in is_problem(answer, 409)["detail"]
     assert client.get(f"/v1/jobs/{one}/diff/{'0' * 16}").status_code == 404
     assert client.get(f"/v1/jobs/{one}/diff/{other}", headers={"Accept": "text/csv"}).status_code == 406
