@@ -179,10 +179,13 @@ def _fixed(spec: JobSpec, name: str, text: str | None) -> Any:
         wanted = _read(name, text, spec.data.n_features)
     except ValueError as error:
         raise CutError(f"--at {name}={text}: {error}") from None
-    for value in values:
-        if value == wanted or (name in ("sparsity", "exponent") and math.isclose(value, wanted, rel_tol=1e-6)):
-            return value
-    raise CutError(f"--at {name}={text}: is not in the grid of {spec.name}, which has {said}")
+    found = [value for value in values if value == wanted]
+    if not found and name in ("sparsity", "exponent"):
+        # Tables and pictures show four digits of a value such as 0.9121236066.
+        found = [value for value in values if f"{value:.4g}" == f"{wanted:.4g}"]
+    if len(found) != 1:
+        raise CutError(f"--at {name}={text}: is not in the grid of {spec.name}, which has {said}")
+    return found[0]
 
 
 def _read(name: str, text: str, n_features: int) -> Any:

@@ -24,7 +24,8 @@ class Transition:
 
     The likelihood is penalised by Jeffreys' prior (Firth 1993, Biometrika 80:27), so that few seeds do not make the
     transition look sharper than it is and outcomes without overlap stay finite; intervals are those of the penalised
-    profile likelihood (Heinze and Schemper 2002, Statist. Med. 21:2409).
+    profile likelihood (Heinze and Schemper 2002, Statist. Med. 21:2409), but for how sharp the transition may be: that
+    is said by the likelihood alone, wherever it allows more.
     """
 
     place: float
@@ -53,12 +54,16 @@ def fit_transition(u: npt.ArrayLike, successes: npt.ArrayLike, trials: npt.Array
     low, span = float(x.min()), float(x.max() - x.min())
     v = (x - low) / span
     places = 0.5 + SHARES * np.maximum(HALF_RANGE, HALF_LOGITS / SLOPES)[:, None]  # (slopes, shares)
-    rising, falling = (_penalised(v, counts, n, places) for counts in (k, n - k))
+    (rising, bare_rising), (falling, bare_falling) = (_likelihoods(v, counts, n, places) for counts in (k, n - k))
     upwards = bool(rising.max() >= falling.max())
     likelihood, other = (rising, falling) if upwards else (falling, rising)
+    bare = bare_rising if upwards else bare_falling
     best = int(likelihood.argmax())
     kept = likelihood >= likelihood.max() - DROP
     slopes = np.flatnonzero(kept.any(axis=1))
+    # The penalty rules out a step, which outcomes without overlap do not: the bare likelihood says how sharp it may be.
+    sharpest = np.flatnonzero((bare >= bare.max() - DROP).any(axis=1))[-1]
+    sharpest = max(int(sharpest), int(slopes[-1]))
     flat = slopes[0] == 0 or bool(other.max() >= likelihood.max() - DROP)
     ends = np.clip([places[kept].min(), places[kept].max()], 0.0, 1.0)
     return Transition(
@@ -66,14 +71,14 @@ def fit_transition(u: npt.ArrayLike, successes: npt.ArrayLike, trials: npt.Array
         place_low=low + span * float(ends[0]),
         place_high=low + span * float(ends[1]),
         width=span / float(SLOPES[best // SHARES.size]),
-        width_low=0.0 if slopes[-1] == SLOPES.size - 1 else span / float(SLOPES[slopes[-1]]),
+        width_low=0.0 if sharpest == SLOPES.size - 1 else span / float(SLOPES[sharpest]),
         width_high=float("inf") if flat else span / float(SLOPES[slopes[0]]),
         rising=upwards,
     )
 
 
-def _penalised(v: Floats, k: Floats, n: Floats, places: Floats) -> Floats:
-    """The log likelihood plus half the log determinant of the information, of the shape of the places."""
+def _likelihoods(v: Floats, k: Floats, n: Floats, places: Floats) -> tuple[Floats, Floats]:
+    """The log likelihood plus half the log determinant of the information, and without, of the shape of the places."""
     likelihood, total, first, second = (np.zeros(places.shape) for _ in range(4))
     for at, successes, trials in zip(v, k, n, strict=True):
         logits = SLOPES[:, None] * (at - places)
@@ -81,4 +86,4 @@ def _penalised(v: Floats, k: Floats, n: Floats, places: Floats) -> Floats:
         weight = trials * expit(logits) * expit(-logits)
         total, first, second = total + weight, first + weight * at, second + weight * at * at
     information = np.maximum(total * second - first**2, np.finfo(np.float64).tiny)
-    return np.asarray(likelihood + 0.5 * np.log(information))
+    return likelihood + 0.5 * np.log(information), likelihood
