@@ -29,7 +29,7 @@ def difference_source(found: Difference) -> dict[str, Any]:
     layout = lay_out(found.plane)
     rows = list(_rows(found, layout))
     facets = list(dict.fromkeys(row["facet"] for row in rows))
-    columns = min(len(facets), layout.columns)
+    columns = min(max(1, len(facets)), layout.columns)
     width = columns * (layout.width.pixels + COLUMN_GAP) + KEY_WIDTH
     title = alt.TitleParams(
         text=textwrap.wrap(f"{found.other} less {found.one}", int(width / 10.5)),

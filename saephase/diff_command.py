@@ -7,8 +7,8 @@ from pathlib import Path
 from phase_diagrams.difference import IncompatibleError, Side, compare_diagrams
 from phase_diagrams.difference_report import difference_files, difference_json, sentences
 from phase_diagrams.folder import TRIALS_FILE, open_folder, read_trials
+from phase_diagrams.holdings import own_ids
 from phase_diagrams.spec import read_spec
-from phase_diagrams.trial import grid_trials, trial_namer
 from saephase.spec_argument import UsageError
 
 PATIENCE = 5.0
@@ -62,8 +62,7 @@ def folder_side(place: str) -> Side:
     if not folder.exists("spec.json"):
         raise UsageError(f"DIR {place}: holds no spec.json, so it is not the output folder of a run")
     spec = read_spec(folder.read("spec.json").decode())
-    name_of = trial_namer(spec)
-    trials = read_trials(folder, [name_of(trial) for trial in grid_trials(spec)])
+    trials = read_trials(folder, own_ids(spec, folder))
     if not trials.num_rows:
         raise UsageError(f"DIR {place}: holds no finished trial of its spec yet")
     return Side(spec, trials)

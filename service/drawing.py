@@ -45,44 +45,35 @@ class Drawer:
 
         Raises DrawingFailed.
         """
-        return self._ask({"spec": json.loads(spec)}, [conditions])
+        return self._made({"spec": json.loads(spec)}, [conditions])
 
     def compare(self, specs: tuple[str, str], rows: tuple[bytes, bytes]) -> dict[str, bytes]:
         """The files of a comparison of two diagrams, from their specs' JSON and Parquet files of their trials.
 
         Where they have no plane in common there is one file, incompatible.txt, that says why. Raises DrawingFailed.
         """
-        return self._ask({"specs": [json.loads(spec) for spec in specs]}, list(rows))
+        return self._made({"specs": [json.loads(spec) for spec in specs]}, list(rows))
 
-    def _ask(self, question: dict[str, object], parts: list[bytes]) -> dict[str, bytes]:
+    def _made(self, question: dict[str, object], parts: list[bytes]) -> dict[str, bytes]:
         with self._lock:
             if self._idle is not None:
                 self._idle.cancel()
             warm = self._child is not None
             try:
-                head, parts = self._ask({"spec": json.loads(spec)}, conditions)
+                head, files = self._ask(question, parts)
             except DrawingFailed:
                 if not warm:
                     raise
                 # It may have been killed while it had nothing to do, which only shows now: a new one draws.
-                head, parts = self._ask({"spec": json.loads(spec)}, conditions)
-                assert child.stdin is not None
-                assert child.stdout is not None
-                _send(child.stdin, question, parts)
-                head, made = _receive(child.stdout)
-            except (OSError, EOFError, ValueError):
-                child.kill()
-                raise DrawingFailed(f"the process that draws ended with {child.wait()}") from None
-            finally:
-                late.cancel()
+                head, files = self._ask(question, parts)
             self._idle = threading.Timer(IDLE_SECONDS, self.close)
             self._idle.daemon = True
             self._idle.start()
         if "error" in head:
             raise DrawingFailed(str(head["error"]))
-        return dict(zip(head["names"], made, strict=True))
+        return dict(zip(head["names"], files, strict=True))
 
-    def _ask(self, head: dict[str, object], conditions: bytes) -> tuple[dict[str, list[str]], list[bytes]]:
+    def _ask(self, question: dict[str, object], parts: list[bytes]) -> tuple[dict[str, list[str]], list[bytes]]:
         """What the child answers; raises DrawingFailed where it ends instead, and forgets it."""
         child = self._start()
         late = threading.Timer(SECONDS, child.kill)
@@ -90,7 +81,7 @@ class Drawer:
         try:
             assert child.stdin is not None
             assert child.stdout is not None
-            _send(child.stdin, head, [conditions])
+            _send(child.stdin, question, parts)
             return _receive(child.stdout)
         except (OSError, EOFError, ValueError):
             child.kill()

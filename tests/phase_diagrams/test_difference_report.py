@@ -11,7 +11,7 @@ import pytest
 from phase_diagrams.difference import Difference, Side, compare_diagrams
 from phase_diagrams.difference_picture import difference_source
 from phase_diagrams.difference_report import difference_files, difference_json, sentences
-from phase_diagrams.tables import DIFFERENCE, DISPLACEMENT
+from phase_diagrams.tables import DIFFERENCE, DISPLACEMENT, TRIALS
 from tests.phase_diagrams.synthetic_trials import small_spec, synthetic_trials
 
 
@@ -82,3 +82,11 @@ def test_sentences_tell_of_the_spec_the_panels_and_the_boundaries(found: Differe
 def test_few_seeds_are_told_that_no_cell_could_be_significant() -> None:
     found = compare_diagrams(_side("plain", 0.0, 4), _side("weighted", 2.0, 4))
     assert any("smallest p value that a cell could have with these seeds is 0.12;" in said for said in sentences(found))
+
+
+def test_jobs_without_any_finished_trial_are_compared_too() -> None:
+    spec = small_spec(sparsity=[0.5, 0.9], activation=["topk:1"])
+    side = Side(spec, TRIALS.empty_table())
+    files = difference_files(compare_diagrams(side, side))
+    assert json.loads(files["difference.json"])["cells"] == []
+    assert files["difference.png"].startswith(b"\x89PNG")
