@@ -1,4 +1,4 @@
-"""Make the figures of docs/theory.md: run examples/three_conditions.yaml at three sizes and on antipodal pairs, and cut.
+"""Make the figures of docs/theory.md: run three_conditions.yaml at three sizes and on antipodal pairs, and cut.
 
 python docs/images/make_theory.py      (some forty minutes on 2 cores; run it again and it continues)
 """
