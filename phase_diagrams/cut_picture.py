@@ -166,7 +166,8 @@ def _metrics(x: alt.X) -> alt.FacetChart:
     chart = chart.properties(width=SMALL[0], height=SMALL[1])
     header = alt.Header(title=None, labelFontSize=11, labelFontWeight="bold")
     faceted: alt.FacetChart = chart.facet(facet=alt.Facet("facet:N", header=header), columns=3, spacing=14)
-    return faceted.resolve_scale(y="independent")
+    scaled: alt.FacetChart = faceted.resolve_scale(y="independent")
+    return scaled
 
 
 def _size_rows(cut: Cut) -> Iterator[dict[str, Any]]:
