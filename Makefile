@@ -43,8 +43,9 @@ check: lint test  ## everything that must be green before a commit
 figures: $(BIN)/saephase  ## make the README's diagram again (about 5 minutes on 2 cores)
 	$(BIN)/python docs/images/make.py
 
-bench: $(VENV)/.dev  ## measure the trainer against a plain PyTorch loop, as ratios in one run
+bench: $(VENV)/.dev  ## measure trainer and jobs against SAELens, PyTorch and Ray Tune, as ratios in one run
 	$(BIN)/python benchmarks/trainer.py
+	$(BIN)/python benchmarks/jobs.py
 
 clean:  ## remove what the verbs made, except results under runs/
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

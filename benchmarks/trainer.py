@@ -3,9 +3,10 @@
     make bench            (or: python benchmarks/trainer.py)
 
 Every contender trains the same shape on the same batch size, one thread each, with inputs of the same law drawn inside
-the loop (SAELens draws its own kind). Rounds alternate between contenders, so that a busy machine slows all of them; a
-ratio is the median over rounds of the ratio within a round, with its lowest and highest. SAELens needs a Python that
-has it: `pip install '.[bench]'`, or SAELENS_PYTHON=path; without one its column stays empty.
+the loop (SAELens draws its own kind). Times are processor times, which one thread on an idle machine turns into as much
+wall time; rounds alternate between contenders, so that a busy machine's caches hurt all of them; a ratio is the median
+over rounds of the ratio within a round, with its lowest and highest. SAELens needs a Python that has it:
+`pip install '.[bench]'`, or SAELENS_PYTHON=path; without one its columns stay empty.
 """
 
 import platform
@@ -14,15 +15,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 import torch
 from fused_pack import FusedPack
 from plain_loop import PlainLoop
-from saelens_loop import SaelensLoop, saelens_python
+from saelens_loop import Saelens, saelens_python
 
 DENSITY = 0.05
 ROUNDS = 5
-SECONDS = 0.5
+SECONDS = 0.3
 """Least length of one measurement."""
 PACK = 8
 """SAEs on one stream in the column that shares the data; heuristic: a diagram has 4 to 40."""
@@ -72,22 +74,21 @@ def main() -> None:
     print(f"{date.today()}, {processor()}, torch {torch.__version__}, one thread, median of {ROUNDS} rounds\n")
     print(table_row(COLUMNS))
     print(table_row(["---"] * len(COLUMNS)))
+    python = saelens_python()
+    saelens = Saelens(python) if python else None
     for shape in SHAPES:
-        print(table_row(_measure(shape)), flush=True)
+        print(table_row(_measure(shape, saelens)), flush=True)
+    if saelens:
+        saelens.close()
 
 
-def _measure(shape: Shape) -> list[str]:
+def _measure(shape: Shape, saelens: Saelens | None) -> list[str]:
     cell = (shape.n, shape.d, shape.m, shape.activation, shape.batch, shape.tied, DENSITY)
     plain, alone, pack = PlainLoop(*cell), FusedPack(*cell), FusedPack(*cell, models=PACK)
-    python = saelens_python()
-    saelens = None
-    if python and shape.activation.startswith("topk") and not shape.tied:
-        saelens = SaelensLoop(
-            python, shape.n, shape.d, shape.m, int(shape.activation.partition(":")[2]), shape.batch, DENSITY
-        )
     contenders: list[Callable[[int], float]] = [plain.seconds, alone.seconds, pack.seconds]
-    if saelens:
-        contenders.append(saelens.seconds)
+    if saelens and shape.activation.startswith("topk") and not shape.tied:
+        theirs = (shape.n, shape.d, shape.m, int(shape.activation.partition(":")[2]), shape.batch, DENSITY)
+        contenders.append(partial(saelens.seconds, theirs))
     counts = [steps_that_fill(contender, SECONDS) for contender in contenders]
     gemm = _gemm_flop_per_second(shape)
     rounds = []
@@ -95,8 +96,6 @@ def _measure(shape: Shape) -> list[str]:
         times = [contender(count) / count for contender, count in zip(contenders, counts, strict=True)]
         times[2] /= PACK
         rounds.append(times)
-    if saelens:
-        saelens.close()
     columns = list(zip(*rounds, strict=True))
     speed = shape.step_flop / statistics.median(columns[2])
     return [
@@ -124,11 +123,11 @@ def _gemm_flop_per_second(shape: Shape) -> float:
     """Speed of torch's product of a batch with the encoder, the best of many."""
     x, encoder = torch.randn(shape.batch, shape.d), torch.randn(shape.m, shape.d)
     out = torch.empty(shape.batch, shape.m)
-    best, began = float("inf"), time.perf_counter()
-    while time.perf_counter() - began < SECONDS / 2:
-        start = time.perf_counter()
+    best, began = float("inf"), time.process_time()
+    while time.process_time() - began < SECONDS / 2:
+        start = time.process_time()
         torch.mm(x, encoder.T, out=out)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     return 2.0 * shape.batch * shape.d * shape.m / best
 
 

@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from phase_diagrams.problem import find_problems
+
+Floats = npt.NDArray[np.float64]
 
 MAX_AXIS = 10_000
 """Largest number of values on one axis."""
@@ -86,3 +89,37 @@ def axis_schema(item: dict[str, object]) -> WithJsonSchema:
     span = AxisRange.model_json_schema()
     listing = {"type": "array", "items": item, "minItems": 1, "maxItems": MAX_AXIS, "uniqueItems": True}
     return WithJsonSchema({"anyOf": [listing, span]})
+
+
+def smooth(axis: str, values: npt.ArrayLike) -> Floats:
+    """The coordinate in which a boundary is expected to be smooth; rising with the value.
+
+    -log10(1 - S) for sparsity, log2 for hidden_dim and k.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    return -np.log10(1 - numbers) if axis == "sparsity" else np.log2(numbers)
+
+
+def natural(axis: str, value: float) -> float:
+    """The inverse of `smooth`, at ten significant digits: the smooth coordinate's rounding is dropped."""
+    number = 1 - 10.0**-value if axis == "sparsity" else 2.0**value
+    return float(f"{number:.10g}")
+
+
+def between(ends: npt.ArrayLike, num: int) -> Floats:
+    """`num` ascending numbers that hold all the given ones and are as even between them as that allows.
+
+    The num - 1 steps go to the gaps in proportion to their length: one each, then by largest remaining step.
+
+    Args:
+        ends: two or more distinct numbers, or one, which is then alone.
+        num: at least as many as there are given.
+    """
+    fixed = np.unique(np.asarray(ends, dtype=np.float64))
+    gaps = np.diff(fixed)
+    steps = np.ones(len(gaps), dtype=np.intp)
+    for _ in range(num - len(fixed) if len(gaps) else 0):
+        # Rounded, so that equal gaps are equal on every machine and the first of them comes first.
+        steps[np.argmax(np.round(gaps / steps, 12))] += 1
+    inner = [low + gap * np.arange(n) / n for low, gap, n in zip(fixed, gaps, steps, strict=False)]
+    return np.concatenate([*inner, fixed[-1:]])

@@ -1,8 +1,9 @@
 """Seed outcomes over a plane of conditions to the P = 1/2 level set with a 95 % band.
 
-The outcomes are binomial with logit f, and f is a Gaussian process: a constant, a linear trend and a smooth residual,
-all multiplied by one steepness. Steepness and the two length scales are averaged over, never optimised, so that the
-band also carries what the data leave open about them. docs/decisions/0003-boundary-fit.md says why, with figures.
+The outcomes are binomial with logit f, and f is a Gaussian process (binomial_field.py): a constant, a linear trend and
+a smooth residual, all multiplied by one steepness. Steepness and the two length scales are averaged over, never
+optimised, so that the band also carries what the data leave open about them. docs/decisions/0003-boundary-fit.md says
+why, with figures.
 
 RW is Rasmussen and Williams, Gaussian Processes for Machine Learning (2006).
 """
@@ -13,35 +14,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, log_expit, ndtr, ndtri
+from scipy.special import expit, ndtr, ndtri
+
+from phase_diagrams.binomial_field import LENGTH_SCALES, QUADRATURE, Component, features, fit_components
 
 Floats = npt.NDArray[np.float64]
 NoBoundary = Literal["all recovered", "none recovered"]
-
-# Priors, uniform over these grids; settled on pilot diagrams, the calibration tests draw others. In axis lengths: from
-# a boundary that bends within a quarter of the axis to one that is practically straight.
-LENGTH_SCALES = (0.25, 0.6, 1.5)
-# Logits: from outcomes that hardly depend on the condition to a step that no 8 x 8 grid could tell from a sharper one.
-STEEPNESSES = (1.0, 2.5, 6.0, 15.0, 40.0)
-# Hyperparameters of smaller posterior weight are left out: they could move P(f > 0) by no more than their sum.
-LEAST_WEIGHT = 1e-3
-# A steepness this far below the best in log evidence ends the search for steeper ones; exp(-10) is 5e-5.
-NEGLIGIBLE = 10.0
-
-# Nyström nodes per axis: six to the shortest length scale, where they give the kernel to 1e-11.
-NODES = np.linspace(0.0, 1.0, 25)
-# Share of the residual's variance below which a direction is left out; together they are 0.1 % of it.
-LEAST_VARIANCE = 1e-4
-
-# Quadrature in standard units of a marginal; the tails beyond 6 hold 2e-9.
-QUADRATURE = np.linspace(-6.0, 6.0, 41)
-# Parallel updates at full length oscillate on steep, separated outcomes. 0.6 settles within 30 sweeps on those tried,
-# half of it from sweep 40 on the unanimous ones; what stays unsettled at 150 (a thousand seeds) moved P(f > 0) by 1e-3.
-DAMPING = 0.6
-PATIENCE = 40
-MAX_SWEEPS = 150
-# Largest move of a marginal's mean, in its sd, and of its variance, relative, at which sweeping stops.
-TOLERANCE = 2e-3
 
 # Share of the slope along the other axis down to which a crossing is kept; heuristic: slopes are taken by differences
 # that err by some 20 % where a boundary turns, and pieces that miss each other look like two boundaries.
@@ -80,16 +58,6 @@ class LevelSet:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Component:
-    """The Gaussian posterior of f at one choice of hyperparameters, whitened: f = a . (shift + standard normal)."""
-
-    weight: float
-    lengths: tuple[float, float]
-    root: Floats  # (features, features): a = features(x, y) @ root
-    shift: Floats  # (features,)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class BoundaryFit:
     """The posterior of the logit f over one panel: a weighted mixture of Gaussian processes."""
 
@@ -98,7 +66,7 @@ class BoundaryFit:
     """The observed ranges, in the caller's units; nothing is said outside them."""
     successes: int
     trials: int
-    components: tuple[_Component, ...]
+    components: tuple[Component, ...]
 
     def latent(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Latent:
         """Posterior mean and sd of f at the places (x, y), broadcast, in the caller's units (RW section 3.6.1)."""
@@ -121,7 +89,8 @@ class BoundaryFit:
     def _marginals(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
         """Weights (components,), means and sds (components, *places)."""
         u, v = np.broadcast_arrays(_scaled(x, self.x_range), _scaled(y, self.y_range))
-        planes = {c.lengths: _features(u.ravel(), v.ravel(), c.lengths) for c in self.components}
+        places = np.column_stack([u.ravel(), v.ravel()])
+        planes = {lengths: features(places, lengths) for lengths in {c.lengths for c in self.components}}
         means, sds = [], []
         for component in self.components:
             a = planes[component.lengths] @ component.root  # (places, features)
@@ -158,9 +127,8 @@ def fit_boundary(x: npt.ArrayLike, y: npt.ArrayLike, successes: npt.ArrayLike, t
         for length_x in (LENGTH_SCALES if x_range[0] < x_range[1] else (np.inf,))
         for length_y in (LENGTH_SCALES if y_range[0] < y_range[1] else (np.inf,))
     ]
-    return BoundaryFit(
-        x_range, y_range, int(counts.sum()), int(totals.sum()), _components(u, v, counts, totals, lengths)
-    )
+    components = fit_components(np.column_stack([u, v]), counts, totals, lengths)
+    return BoundaryFit(x_range, y_range, int(counts.sum()), int(totals.sum()), components)
 
 
 def level_set(
@@ -280,131 +248,6 @@ def _numbered(x_values: Floats, columns: Sequence[list[_Zero]], y_range: tuple[f
             for i, zero in enumerate(zeros)
         ]
     return crossings
-
-
-def _components(
-    u: Floats, v: Floats, counts: Floats, totals: Floats, lengths: list[tuple[float, float]]
-) -> tuple[_Component, ...]:
-    """One posterior per hyperparameter choice that keeps weight, their weights adding up to one."""
-    planes = [_features(u, v, pair) for pair in lengths]
-    # Columns of zeros carry no variance: padding lets all length scales go through one batch.
-    widest = max(plane.shape[1] for plane in planes)
-    batch = np.stack([np.pad(plane, ((0, 0), (0, widest - plane.shape[1]))) for plane in planes])
-    site_precision = np.zeros((len(lengths), u.size))
-    site_shift = np.zeros_like(site_precision)
-    posteriors = []
-    for steepness in STEEPNESSES:
-        # Sites of the next lower steepness are a good start for this one.
-        posterior = _propagate(steepness * batch, counts, totals, site_precision, site_shift)
-        site_precision, site_shift = posterior.site_precision, posterior.site_shift
-        posteriors.append(posterior)
-        # Evidence rises to one peak along steepness and falls: far past it, the rest would be left out below.
-        if posterior.log_evidence.max() < max(p.log_evidence.max() for p in posteriors) - NEGLIGIBLE:
-            break
-    evidence = np.stack([p.log_evidence for p in posteriors])  # (steepnesses, length pairs)
-    weights = np.exp(evidence - evidence.max())
-    weights /= weights.sum()
-    weights[weights < LEAST_WEIGHT] = 0.0
-    weights /= weights.sum()
-    return tuple(
-        _Component(
-            float(weights[s, k]),
-            lengths[k],
-            STEEPNESSES[s] * posteriors[s].root[k, : planes[k].shape[1], : planes[k].shape[1]],
-            posteriors[s].shift[k, : planes[k].shape[1]],
-        )
-        for s, k in np.argwhere(weights > 0)
-    )
-
-
-class _Posterior(NamedTuple):
-    """Expectation propagation's result for a batch of priors; see _propagate."""
-
-    root: Floats  # (batch, features, features)
-    shift: Floats  # (batch, features)
-    log_evidence: Floats  # (batch,)
-    site_precision: Floats  # (batch, conditions)
-    site_shift: Floats  # (batch, conditions)
-
-
-def _propagate(planes: Floats, counts: Floats, totals: Floats, precision: Floats, shift: Floats) -> _Posterior:
-    """Expectation propagation for f = planes @ w, w standard normal, one binomial site per condition (RW section 3.6).
-
-    A site is exp(shift f - precision f^2 / 2), up to a constant. All sites are updated at once, with damping. The
-    tilted moments are integrals over the current marginal of f times likelihood / site, taken by quadrature
-    in the marginal's own units; at the fixed point their mean is 0 and their variance 1.
-
-    Args:
-        planes: (batch, conditions, features), prior sd included.
-        counts, totals: (conditions,).
-        precision, shift: (batch, conditions), the sites to start from.
-    """
-    step = QUADRATURE[1] - QUADRATURE[0]
-    normal = -0.5 * QUADRATURE**2 + np.log(step / np.sqrt(2.0 * np.pi))
-    transposed = planes.transpose(0, 2, 1)
-    identity = np.eye(planes.shape[2])
-    for sweep in range(MAX_SWEEPS):
-        # w has precision L L^T and mean L^-T whitened (RW section 2.1, sites in place of observations).
-        lower = np.linalg.cholesky(identity + (transposed * precision[:, None, :]) @ planes)
-        inverse = np.linalg.inv(lower)
-        root = inverse.transpose(0, 2, 1)
-        a = planes @ root  # (batch, conditions, features)
-        whitened = inverse @ (transposed @ shift[..., None])  # (batch, features, 1)
-        variance = np.einsum("bcf,bcf->bc", a, a)
-        sd, mean = np.sqrt(variance), (a @ whitened)[..., 0]
-        f = mean[..., None] + sd[..., None] * QUADRATURE  # (batch, conditions, nodes)
-        # log(1 - expit(f)) = log expit(f) - f
-        log_ratio = totals[:, None] * log_expit(f) - (totals - counts)[:, None] * f
-        log_ratio += (0.5 * precision[..., None] * f - shift[..., None]) * f + normal
-        largest = log_ratio.max(axis=-1, keepdims=True)
-        tilted = np.exp(log_ratio - largest)
-        mass = tilted.sum(axis=-1)
-        moved = (tilted @ QUADRATURE) / mass
-        # A floor on the shrinkage of one sweep: the first sweeps may put a marginal far from its likelihood.
-        spread = np.maximum((tilted @ QUADRATURE**2) / mass - moved**2, 0.05)
-        if max(np.abs(moved).max(), np.abs(spread - 1.0).max()) < TOLERANCE:
-            break
-        matched = 1.0 / (spread * variance)
-        # A log-concave likelihood has no negative site; quadrature errs by rounding only.
-        damping = DAMPING if sweep < PATIENCE else 0.5 * DAMPING
-        shift = shift + damping * (matched * (mean + sd * moved) - mean / variance)
-        precision = np.maximum(precision + damping * (matched - 1.0 / variance), 0.0)
-    # log Z_EP (RW section 3.6.2): normaliser of prior times sites, then per site likelihood / site under the marginal.
-    log_evidence = 0.5 * np.einsum("bfo,bfo->b", whitened, whitened)
-    log_evidence -= np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
-    log_evidence += (np.log(mass) + largest[..., 0]).sum(axis=1)
-    return _Posterior(root, whitened[..., 0], log_evidence, precision, shift)
-
-
-def _features(u: Floats, v: Floats, lengths: tuple[float, float]) -> Floats:
-    """Functions of the place whose squares add up to the prior variance at steepness 1, (places, features).
-
-    Constant, trend and residual; the residual's are products of the kernel's eigenfunctions along each axis by
-    Nyström (RW section 4.3.2), the least of them left out. An infinite length leaves its axis out.
-    """
-    along_u, variance_u = _eigenfunctions(u, lengths[0])
-    along_v, variance_v = _eigenfunctions(v, lengths[1])
-    variance = np.outer(variance_u, variance_v).ravel()
-    kept = variance > LEAST_VARIANCE * variance.sum()
-    residual = (along_u[:, :, None] * along_v[:, None, :]).reshape(u.size, -1)[:, kept]
-    trend = [2.0 * w - 1.0 for w, length in zip((u, v), lengths, strict=True) if np.isfinite(length)]
-    return np.column_stack([np.ones(u.size), *trend, residual])
-
-
-def _eigenfunctions(u: Floats, length: float) -> tuple[Floats, Floats]:
-    """Scaled eigenfunctions (places, rank) of a squared-exponential kernel on [0, 1], and their mean variances."""
-    if not np.isfinite(length):
-        return np.ones((u.size, 1)), np.ones(1)
-    values, vectors = np.linalg.eigh(_kernel(NODES, NODES, length))
-    kept = values > LEAST_VARIANCE * values.sum()
-    values, vectors = values[kept][::-1], vectors[:, kept][:, ::-1]
-    distinct, place = np.unique(u, return_inverse=True)  # a grid of places repeats each coordinate many times
-    along: Floats = _kernel(distinct, NODES, length) @ vectors / np.sqrt(values)
-    return along[place], values / NODES.size
-
-
-def _kernel(a: Floats, b: Floats, length: float) -> Floats:
-    return np.asarray(np.exp(-0.5 * ((a[:, None] - b) / length) ** 2))
 
 
 def _scaled(values: npt.ArrayLike, limits: tuple[float, float]) -> Floats:

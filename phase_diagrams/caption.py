@@ -2,7 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from phase_diagrams.spec import Explicit, JobSpec, Polygon, ToyModel
+from phase_diagrams.spec import Explicit, JobSpec, Polygon, Stop, ToyModel
 
 
 def software_version() -> str:
@@ -29,9 +29,10 @@ def caption(spec: JobSpec, stride: int = 1) -> str:
         f"superposition {superposition_words(spec)}",
         f"Code {data.code.kind}, magnitude {data.code.magnitude}, firing {firing}, noise {data.noise:g}",
         f"SAE {'tied, without bias' if spec.sae.tied else 'untied, with biases'}; Adam, {training.steps:,} steps × "
-        f"{training.batch_size:,} samples, learning rate {training.learning_rate:g} ({training.schedule})",
+        f"{training.batch_size:,} samples, learning rate {training.learning_rate:g} ({training.schedule})"
+        f"{_stop_words(training.stop)}",
         f"Identified: at least {100 * recovery.fraction:g} % of the features matched at cosine ≥ {recovery.cosine:g}",
-        f"{seeds} seed{'s' * (seeds != 1)} per condition; bands and intervals: 95 %",
+        f"{'Up to ' if spec.refine else ''}{seeds} seed{'s' * (seeds != 1)} per condition; bands and intervals: 95 %",
     ]
     if stride > 1:
         sentences.append(f"Cells are too small for a glyph each: one in {stride} rows and columns has one")
@@ -40,11 +41,21 @@ def caption(spec: JobSpec, stride: int = 1) -> str:
     return (". ".join(sentences) + ".").replace(" %", "\u00a0%")
 
 
-def subtitle(spec: JobSpec, missing: int) -> str:
-    """What is drawn, and how much of it is there: `missing` conditions have no finished random start."""
+def _stop_words(stop: Stop | None) -> str:
+    if stop is None:
+        return ""
+    return f", fewer once the loss of {stop.patience:,} steps falls by at most {100 * stop.tolerance:g} %"
+
+
+def subtitle(spec: JobSpec, seen: int, missing: int) -> str:
+    """What is drawn, and how much of it is there: `seen` conditions have finished trials, `missing` no random start."""
     starts = "random and truth starts" if "truth" in spec.grid.starts else "random starts"
     text = f"Probability that training identifies the features, and their phases, from {starts}"
-    if missing:
+    if spec.refine is not None:
+        text += (
+            f"; refinement trained {seen:,} of {spec.n_conditions:,} candidate conditions, the others are left blank"
+        )
+    elif missing:
         text += f"; {spec.n_conditions - missing:,} of {spec.n_conditions:,} conditions have finished trials"
     return text
 

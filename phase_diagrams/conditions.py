@@ -74,8 +74,8 @@ def median_over_seeds(values: Floats) -> Floats:
 def _places(spec: JobSpec, trials: pa.Table) -> tuple[Indices, Indices, Indices, Indices]:
     """Of each row on the grid: its condition in grid order, its start, its seed, and its place in the table."""
     grid = spec.grid
-    sparsity = _index(trials["sparsity"], pa.array(grid.sparsity, pa.float64()))
-    width = _index(trials["hidden_dim"], pa.array(grid.hidden_dim, pa.int32()))
+    sparsity = _index(trials["sparsity"], pa.array(spec.sparsities, pa.float64()))
+    width = _index(trials["hidden_dim"], pa.array(spec.widths, pa.int32()))
     exponent = _index(trials["exponent"], pa.array(grid.exponent, pa.float64()))
     start = _index(trials["start"], pa.array(STARTS, pa.string()))
     seed = _index(trials["seed"], pa.array(grid.seeds, pa.int64()))
@@ -85,9 +85,8 @@ def _places(spec: JobSpec, trials: pa.Table) -> tuple[Indices, Indices, Indices,
         activation[same & _equal(trials["l1"], wanted.l1)] = index
     known = np.min([sparsity, width, activation, exponent, start, seed], axis=0) >= 0
     rows = np.flatnonzero(known)
-    sizes = (len(grid.sparsity), len(grid.hidden_dim), len(grid.activation), len(grid.exponent))
     places = (sparsity[rows], width[rows], activation[rows], exponent[rows])
-    return np.ravel_multi_index(places, sizes), start[rows], seed[rows], rows
+    return np.ravel_multi_index(places, _sizes(spec)), start[rows], seed[rows], rows
 
 
 def _index(column: pa.ChunkedArray, values: pa.Array) -> Indices:
@@ -106,7 +105,7 @@ def _theory(spec: JobSpec, present: Indices, phases: list[ConditionPhase | None]
         return {"theory": [], "disagreement": []}
     grid, activations, setting = spec.grid, spec.grid.activations, theory_setting(spec)
     verdicts = [
-        setting.verdict(grid.sparsity[s], grid.hidden_dim[w], activations[a], grid.exponent[e])
+        setting.verdict(spec.sparsities[s], spec.widths[w], activations[a], grid.exponent[e])
         for s, w, a, e in zip(*_unravelled(spec, present), strict=True)
     ]
     sides = [
@@ -118,27 +117,29 @@ def _theory(spec: JobSpec, present: Indices, phases: list[ConditionPhase | None]
 
 def _unravelled(spec: JobSpec, present: Indices) -> tuple[Indices, ...]:
     """Index of each condition along sparsity, hidden_dim, activation and exponent."""
-    grid = spec.grid
-    sizes = (len(grid.sparsity), len(grid.hidden_dim), len(grid.activation), len(grid.exponent))
-    return np.unravel_index(present, sizes)
+    return np.unravel_index(present, _sizes(spec))
+
+
+def _sizes(spec: JobSpec) -> tuple[int, int, int, int]:
+    return len(spec.sparsities), len(spec.widths), len(spec.grid.activation), len(spec.grid.exponent)
 
 
 def _axes(spec: JobSpec, present: Indices) -> dict[str, object]:
     """The columns that name a condition, and what depends on its width alone."""
     grid, data = spec.grid, spec.data
     sparsity, width, activation, exponent = _unravelled(spec, present)
-    chance = np.array([mcc_chance(data.n_features, data.n_inputs, hidden_dim) for hidden_dim in grid.hidden_dim])
+    chance = {w: mcc_chance(data.n_features, data.n_inputs, spec.widths[w]) for w in np.unique(width).tolist()}
     kinds = [grid.activations[index] for index in activation]
     return {
-        "sparsity": np.array(grid.sparsity)[sparsity],
-        "hidden_dim": np.array(grid.hidden_dim)[width],
+        "sparsity": np.array(spec.sparsities)[sparsity],
+        "hidden_dim": np.array(spec.widths)[width],
         "activation": [kind.kind for kind in kinds],
         "k": pa.array([kind.k for kind in kinds], pa.int32()),
         "l1": pa.array([kind.l1 for kind in kinds], pa.float64()),
         "exponent": np.array(grid.exponent)[exponent],
         "n_features": np.full(len(present), data.n_features),
         "n_inputs": np.full(len(present), data.n_inputs),
-        "mcc_chance": chance[width],
+        "mcc_chance": [chance[w] for w in width.tolist()],
     }
 
 

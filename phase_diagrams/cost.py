@@ -1,15 +1,14 @@
 """A spec to its plan: how much there is to train, in what pieces, and about what it takes in memory and time."""
 
+import heapq
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from phase_diagrams.pack import Pack, cut_packs
+from phase_diagrams.pace import ESTIMATED, Paces, trial_cost
+from phase_diagrams.pack import Pack, cut_packs, model_bytes
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.trial import expected_trials, trial_namer
 
-MULTIPLY_ADDS_PER_SECOND = 2e10
-"""Units of `trial_cost` that one core trains per second; the rate that MAX_PACK_COST assumes, on one core of 2024.
-An estimate for other machines, to be read with "about"."""
 START_SECONDS = 10.0
 """Ray's start, the workers' imports and the drawing; measured on 2 busy cores of 2024."""
 WORKER_BYTES = 280_000_000
@@ -35,7 +34,7 @@ class Plan:
     packs: int
     """Pieces that are trained at a time and written whole."""
     steps: int
-    """Optimiser steps of all trainings."""
+    """Optimiser steps of all trainings; with training.stop, the most they may take."""
     multiply_adds: float
     """Arithmetic of all trainings."""
     pack_bytes: int
@@ -48,43 +47,44 @@ class Plan:
     """Wall time on these cores, Ray's start and the drawing included."""
 
 
-def plan_cost(spec: JobSpec, cores: int, finished: Collection[str] = frozenset()) -> Plan:
+def plan_cost(spec: JobSpec, cores: int, finished: Collection[str] = frozenset(), paces: Paces = ESTIMATED) -> Plan:
     """Estimate what training the spec's trials that are not `finished` (ids) costs on a machine with so many cores."""
     name = trial_namer(spec)
-    packs = cut_packs(spec, (trial for trial in expected_trials(spec) if name(trial) not in finished))
+    packs = cut_packs(spec, (trial for trial in expected_trials(spec) if name(trial) not in finished), paces)
     trainings = sum(len(pack.trials) for pack in packs)
-    multiply_adds = sum(pack.cost for pack in packs)
     limit = spec.resources.max_concurrent or len(packs)
     at_a_time = max(1, min(int(cores / spec.resources.cpus_per_trial + 1e-9), limit, len(packs)))
-    # Packs start longest first, so the last core ends at most one pack after the mean.
-    longest = max((pack.cost for pack in packs), default=0.0)
-    seconds = max(multiply_adds / at_a_time, longest) / MULTIPLY_ADDS_PER_SECOND
     return Plan(
         conditions=spec.n_conditions,
         trials=spec.n_trials,
         trainings=trainings,
         packs=len(packs),
         steps=trainings * spec.training.steps,
-        multiply_adds=multiply_adds,
+        multiply_adds=sum(trial_cost(spec, trial.condition) for pack in packs for trial in pack.trials),
         pack_bytes=max((pack_bytes(spec, pack) for pack in packs), default=0),
         driver_bytes=driver_bytes(spec),
         packs_at_a_time=at_a_time if packs else 0,
-        seconds=seconds + START_SECONDS if packs else 0.0,
+        seconds=_makespan([pack.cost for pack in packs], at_a_time) + START_SECONDS if packs else 0.0,
     )
+
+
+def _makespan(seconds: list[float], at_a_time: int) -> float:
+    """When the last of these packs ends, each starting in order where one is free."""
+    free = [0.0] * at_a_time
+    for length in seconds:
+        heapq.heapreplace(free, free[0] + length)
+    return max(free)
 
 
 def pack_bytes(spec: JobSpec, pack: Pack) -> int:
     """Memory of a worker with this pack on the CPU: its models, their losses, and the evaluation data of the widest."""
     data, training = spec.data, spec.training
     widths = [trial.condition.hidden_dim for trial in pack.trials]
-    matrices = 1 if spec.sae.tied else 2
-    # Start, weights, gradient, two moments of Adam, and the weights that come back: six of each, float32.
-    models = 6 * 4 * sum(matrices * width * data.n_inputs + width + data.n_inputs for width in widths)
-    losses = 8 * training.steps * len(widths)
+    models = sum(model_bytes(spec, trial.condition) for trial in pack.trials)
     # Features, inputs in two layouts, latents, and the scores' work on features and latents of one trial.
     evaluation = 4 * EVALUATION_SAMPLES * (3 * data.n_features + 3 * data.n_inputs + 3 * max(widths))
     batches = 2 * 4 * training.batch_size * (data.n_features + data.n_inputs)
-    return WORKER_BYTES + models + losses + evaluation + batches
+    return WORKER_BYTES + models + evaluation + batches
 
 
 def driver_bytes(spec: JobSpec) -> int:

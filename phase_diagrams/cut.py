@@ -14,9 +14,9 @@ import pyarrow as pa
 from scipy.stats import binom
 
 from phase_diagrams.activation import Activation, parse_activation
-from phase_diagrams.difference import Side, seed_outcomes
+from phase_diagrams.axis import smooth
+from phase_diagrams.difference import Side, axis_values, seed_outcomes
 from phase_diagrams.interval import wilson
-from phase_diagrams.panel import smooth
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.tables import CONDITION_KEYS, CUT, METRICS
 from phase_diagrams.transition import Transition, fit_transition
@@ -83,13 +83,13 @@ def along(axis: str, values: Any) -> Any:
     """The coordinate in which the transition is fitted."""
     if axis == "exponent":
         return np.asarray(values, dtype=np.float64)
-    return smooth("hidden_dim" if axis == "k" else axis, values)
+    return smooth(axis, values)
 
 
 def _rows(side: Side, axis: Axis, at: Mapping[str, str], between: tuple[float, float]) -> Iterator[dict[str, Any]]:
     spec = side.spec
-    outcomes = seed_outcomes(side.trials)
-    metrics = _metrics(side.trials)
+    outcomes = seed_outcomes(side.grid_trials)
+    metrics = _metrics(side.grid_trials)
     for value, key in _conditions(spec, axis, at, between):
         place = {"diagram": spec.name, "n_features": spec.data.n_features, "axis": axis, "value": float(value)}
         seeds = list(outcomes.get(key, {}).values())
@@ -155,7 +155,7 @@ def _conditions(
             (a.k, {"activation": a}) for a in spec.grid.activations if a.kind == "topk" and a.k is not None
         ]
     else:
-        choices = [(value, {axis: value}) for value in getattr(spec.grid, axis)]
+        choices = [(value, {axis: value}) for value in axis_values(spec, axis)]
     choices = [choice for choice in choices if between[0] <= choice[0] <= between[1]]
     if len(choices) < 2:
         raise CutError(f"--axis {axis}: has {len(choices)} values to cut along in {spec.name}; at least 2 are needed")
@@ -169,7 +169,7 @@ def _key(place: dict[str, Any]) -> tuple[object, ...]:
 
 def _fixed(spec: JobSpec, name: str, text: str | None) -> Any:
     """The value of an axis that is held fixed."""
-    values = spec.grid.activations if name == "activation" else getattr(spec.grid, name)
+    values = axis_values(spec, name)
     said = ", ".join(str(value) for value in values)
     if text is None:
         if len(values) > 1:

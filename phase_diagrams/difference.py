@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from phase_diagrams.conditions import condition_table
 from phase_diagrams.displacement import displacement_table
@@ -41,6 +42,12 @@ class Side:
     trials: pa.Table
     """Finished rows (schema TRIALS, vectors may be left out)."""
 
+    @property
+    def grid_trials(self) -> pa.Table:
+        """The rows of the grid's own seeds: those that confirm an exponent search belong to no cell."""
+        seeds = pa.array(self.spec.grid.seeds, pa.int64())
+        return self.trials.filter(pc.is_in(self.trials["seed"], value_set=seeds))
+
 
 @dataclass(frozen=True, slots=True)
 class PanelDifference:
@@ -65,7 +72,7 @@ class Difference:
     other: str
     """Their names."""
     plane: JobSpec
-    """The spec of `one`, its grid cut down to what both have."""
+    """The spec of `one`, its grid cut down to what both have (of refined ones, candidates that both have)."""
     spec_changes: tuple[tuple[str, object, object], ...]
     """Keys of the spec whose values differ, with both values; None where a side has no such key."""
     cells: pa.Table
@@ -150,7 +157,7 @@ def _common_plane(one: JobSpec, other: JobSpec, panels: list[Panel]) -> JobSpec:
     """The spec of one side, its grid cut down to what both have."""
     axes: dict[str, Any] = {}
     for name in ("sparsity", "hidden_dim"):
-        mine, theirs = getattr(one.grid, name), getattr(other.grid, name)
+        mine, theirs = axis_values(one, name), axis_values(other, name)
         common = tuple(value for value in mine if value in theirs)
         if not common:
             raise IncompatibleError(
@@ -161,7 +168,15 @@ def _common_plane(one: JobSpec, other: JobSpec, panels: list[Panel]) -> JobSpec:
     axes["activation"] = tuple(dict.fromkeys(str(panel.activation) for panel in panels))
     axes["exponent"] = tuple(dict.fromkeys(panel.exponent for panel in panels))
     axes["starts"] = tuple(start for start in one.grid.starts if start in other.grid.starts)
-    return one.model_copy(update={"grid": one.grid.model_copy(update=axes)})
+    fields = {name: getattr(one, name) for name in JobSpec.model_fields}
+    # A copy would keep the axes that `one` has worked out already.
+    return JobSpec.model_construct(**{**fields, "grid": one.grid.model_copy(update=axes), "refine": None})
+
+
+def axis_values(spec: JobSpec, axis: str) -> tuple[Any, ...]:
+    """The values of sparsity, hidden_dim, activation or exponent that a condition may have."""
+    lattice = {"sparsity": spec.sparsities, "hidden_dim": spec.widths, "activation": spec.grid.activations}
+    return lattice.get(axis, spec.grid.exponent)
 
 
 Outcomes = dict[tuple[object, ...], dict[int, tuple[bool, bool | None]]]
@@ -209,7 +224,7 @@ class _Cell:
 
 
 def _cells(one: Side, other: Side, pairs: list[tuple[Panel, Panel]], plane: JobSpec) -> Iterator[_Cell]:
-    mine, theirs = seed_outcomes(one.trials), seed_outcomes(other.trials)
+    mine, theirs = seed_outcomes(one.grid_trials), seed_outcomes(other.grid_trials)
     for panel, matched in pairs:
         for sparsity in plane.grid.sparsity:
             for hidden_dim in plane.grid.hidden_dim:

@@ -8,11 +8,11 @@ import altair as alt
 import pyarrow as pa
 
 from phase_diagrams.caption import software_version
+from phase_diagrams.channels import density_channel, tooltip, width_channel
 from phase_diagrams.difference import LEVEL, Difference
 from phase_diagrams.layout import COLUMN_GAP, Layout, density_of, lay_out
 from phase_diagrams.marks import EMPTY, FONT, GREY, INK, PAPER
 from phase_diagrams.panel import Panel, panel_rows
-from phase_diagrams.plane import horizontal, vertical
 
 STARTS = {"identified": "random-start", "identifiable": "truth-start"}
 """The boundary that belongs to each statistic."""
@@ -124,14 +124,14 @@ TOOLTIP = {
 
 
 def _layers(layout: Layout) -> list[alt.Chart]:
-    x, y = horizontal(layout.width), vertical(layout.density)
+    x, y = width_channel(layout.width), density_channel(layout.density)
     legend = alt.Legend(title=["difference", "of P"], gradientLength=160)
     color = alt.Scale(scheme="blueorange", domain=[-1, 1])
-    tooltip = [alt.Tooltip(field, type="nominal", title=said) for field, said in TOOLTIP.items()]
+    shown = tooltip(TOOLTIP)
     cells = alt.Chart().transform_filter("datum.layer === 'cell'")
     layers = [
         cells.mark_rect(aria=False).encode(
-            x=x("x"), x2="x2", y=y("y"), y2="y2", fill=alt.Fill("d:Q", scale=color, legend=legend), tooltip=tooltip
+            x=x("x"), x2="x2", y=y("y"), y2="y2", fill=alt.Fill("d:Q", scale=color, legend=legend), tooltip=shown
         )
     ]
     for side, dash in (("one", [1, 0]), ("other", [6, 4])):
@@ -146,5 +146,5 @@ def _layers(layout: Layout) -> list[alt.Chart]:
     )
     fill = alt.condition("datum.mark === 'found'", alt.value(INK), alt.value(PAPER))
     # `fill` is taken by the cells' colours, so that the marks' own is a plain value on a scale of its own.
-    layers.append(marked.encode(x=x("cx"), y=y("cy"), fill=fill, tooltip=tooltip))
+    layers.append(marked.encode(x=x("cx"), y=y("cy"), fill=fill, tooltip=shown))
     return layers

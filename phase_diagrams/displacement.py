@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from phase_diagrams.panel import natural, smooth
+from phase_diagrams.axis import natural, smooth
 from phase_diagrams.tables import DISPLACEMENT
 
 Floats = npt.NDArray[np.float64]

@@ -18,7 +18,7 @@ PHASES = ("recovered", "optimiser_limited", "objective_limited", "not_recovered"
 """The phases that have a glyph, in the key's order."""
 
 NOT_FINISHED, ALL_DIVERGED = "no finished trial", "every random start diverged"
-"""Why a cell has no colour."""
+"""Why a cell has no colour; cells that refinement never asked for are not drawn at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def diagram(
     rows: list[Row] = []
     for panel in layout.panels:
         cells = _cells(spec, panel, panel_rows(conditions, panel), layout)
-        curves = _curves(panel, panel_rows(boundary, panel), width, density)
+        curves = curve_rows(panel, panel_rows(boundary, panel), width, density)
         rows += cells + curves + _notes(spec, panel, cells, curves) + _disagreements(cells, layout)
     rows += overlay_rows(spec, layout, dictionary)
     said = {row["panel"] for row in rows if row["layer"] == "note"}
@@ -71,11 +71,11 @@ def diagram(
     missing = [row["P"] for row in rows if row["layer"] == "missing"]
     return Diagram(
         title=label(spec),
-        subtitle=subtitle(spec, missing.count(NOT_FINISHED)),
+        subtitle=subtitle(spec, conditions.num_rows, missing.count(NOT_FINISHED)),
         caption=caption(spec, layout.stride),
         layout=layout,
         rows=tuple(rows),
-        hatch=tuple(_hatch(width, density)) if missing else (),
+        hatch=tuple(_hatch(width, density) if spec.refine is None else _strokes(rows)) if missing else (),
         two_starts="truth" in spec.grid.starts,
         shown=shown,
     )
@@ -88,8 +88,8 @@ def _cells(spec: JobSpec, panel: Panel, conditions: pa.Table, layout: Layout) ->
     width, density, stride = layout.width, layout.density, layout.stride
     first = (stride - 1) // 2
     rows: list[Row] = []
-    for j, sparsity in enumerate(sorted(spec.grid.sparsity, reverse=True)):
-        for i, hidden_dim in enumerate(sorted(spec.grid.hidden_dim)):
+    for j, sparsity in enumerate(sorted(spec.sparsities, reverse=True)):
+        for i, hidden_dim in enumerate(sorted(spec.widths)):
             row: Row = {
                 "panel": str(panel),
                 "x": _short(width.edges[i]),
@@ -103,7 +103,8 @@ def _cells(spec: JobSpec, panel: Panel, conditions: pa.Table, layout: Layout) ->
             seen = {name: None if index is None else values[index] for name, values in columns.items()}
             if seen["objective_random"] is None:
                 failed = seen["p_identified"] is not None
-                rows.append({"layer": "missing", **row, "P": ALL_DIVERGED if failed else NOT_FINISHED})
+                if failed or spec.refine is None:
+                    rows.append({"layer": "missing", **row, "P": ALL_DIVERGED if failed else NOT_FINISHED})
                 continue
             glyph = i % stride == first and j % stride == first
             place: Row = {"glyph": glyph, "cx": hidden_dim, "cy": density_of(sparsity)}
@@ -173,7 +174,7 @@ def _short(value: object) -> float:
     return float(f"{value:.7g}")
 
 
-def _curves(panel: Panel, boundary: pa.Table, width: PlotAxis, density: PlotAxis) -> list[Row]:
+def curve_rows(panel: Panel, boundary: pa.Table, width: PlotAxis, density: PlotAxis) -> list[Row]:
     """Points of the panel's boundaries in the order they are joined; `path` tells pieces that are not joined apart."""
     rows: list[Row] = []
     for axis in ("hidden_dim", "sparsity"):
@@ -246,6 +247,11 @@ def _disagreements(cells: list[Row], layout: Layout) -> list[Row]:
                 {"panel": cell["panel"], "layer": "disagreement", **place, "disagreement": cell["disagreement"]}
             )
     return rows
+
+
+def _strokes(rows: list[Row]) -> list[Row]:
+    """A diagonal in each missing cell: where most cells were never asked for, only those that failed are marked."""
+    return [{name: row[name] for name in ("x", "x2", "y", "y2")} for row in rows if row["layer"] == "missing"]
 
 
 def _hatch(width: PlotAxis, density: PlotAxis) -> list[Row]:

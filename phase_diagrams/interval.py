@@ -1,10 +1,10 @@
-"""Counts of successes to an interval for their probability."""
+"""Counts of successes to an interval for their probability, and few values to one for their mean."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,6 +42,23 @@ def wilson(successes: npt.ArrayLike, trials: npt.ArrayLike, confidence: float = 
     low = np.where(k == 0, 0.0, centre - half)
     high = np.where(k == n, 1.0, centre + half)
     return Interval(low, high)
+
+
+def mean_interval(values: npt.ArrayLike, confidence: float = 0.95, rounding: float = 0.0) -> tuple[float, float, float]:
+    """Mean of (n,) values with Student's t interval; NaN without values, unbounded with one.
+
+    `rounding` is a variance that the values' own spread may hide, and is added to it.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    n = numbers.size
+    if n == 0:
+        return float("nan"), float("nan"), float("nan")
+    mean = float(numbers.mean())
+    if n == 1:
+        return mean, float("-inf"), float("inf")
+    spread = float(np.sqrt(numbers.var(ddof=1) + rounding))
+    half = float(stdtrit(n - 1, 0.5 + 0.5 * confidence)) * spread / n**0.5
+    return mean, mean - half, mean + half
 
 
 def _counts(name: str, values: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import altair as alt
 
+from phase_diagrams.channels import density_channel, tooltip, width_channel
 from phase_diagrams.figure import Diagram
 from phase_diagrams.key import key_chart, key_rows
 from phase_diagrams.layout import COLUMN_GAP
@@ -31,7 +32,6 @@ from phase_diagrams.marks import (
     switch,
 )
 from phase_diagrams.overlay import OVERLAYS
-from phase_diagrams.plane import horizontal, vertical
 
 LINE = 12
 """Pixels between the lines of words above a panel."""
@@ -112,30 +112,26 @@ def _panels(diagram: Diagram) -> alt.FacetChart:
 
 
 def _layers(diagram: Diagram) -> list[alt.Chart | alt.LayerChart]:
-    x, y = horizontal(diagram.layout.width), vertical(diagram.layout.density)
+    x, y = width_channel(diagram.layout.width), density_channel(diagram.layout.density)
     cell = {"x": x("x"), "x2": "x2", "y": y("y"), "y2": "y2"}
     layers: list[alt.Chart | alt.LayerChart] = []
     if diagram.hatch:
         hatching = alt.Chart(alt.NamedData("hatch")).mark_rule(stroke=HATCH, strokeWidth=1, aria=False)
         missing = layer_marks("missing").mark_rect(fillOpacity=0, aria=False)
         shown = {field: TOOLTIP[field] for field in ("S", "n_m", "P")}
-        layers += [hatching.encode(**cell), missing.encode(tooltip=_tooltip(shown), **cell)]
+        layers += [hatching.encode(**cell), missing.encode(tooltip=tooltip(shown), **cell)]
     cells = layer_marks("cell")
     # An edge of the cell's own colour: without it, seams show between cells.
     shades = {"fill": shade(alt.Fill), "stroke": shade(alt.Stroke)}
-    layers.append(cells.mark_rect(strokeWidth=0.6, aria=False).encode(tooltip=_tooltip(TOOLTIP), **shades, **cell))
+    layers.append(cells.mark_rect(strokeWidth=0.6, aria=False).encode(tooltip=tooltip(TOOLTIP), **shades, **cell))
     layers.append(promise(**cell))
     layers += _boundaries(diagram, x, y)
     layers.append(rules("n_m", x=x("x")))
     layers.append(rules(*(name for name in RULES if name != "n_m"), x=x("x"), x2="x2", y=y("y")))
     marked = cells.transform_filter("datum.glyph && datum.phase")
-    layers.append(glyphs(marked, diagram.layout.glyph, x=x("cx"), y=y("cy"), tooltip=_tooltip(TOOLTIP)))
+    layers.append(glyphs(marked, diagram.layout.glyph, x=x("cx"), y=y("cy"), tooltip=tooltip(TOOLTIP)))
     layers.append(flags(0.6 * diagram.layout.glyph, x=x("fx"), y=y("fy")))
     return layers + _words(diagram, x, y)
-
-
-def _tooltip(shown: dict[str, str]) -> list[alt.Tooltip]:
-    return [alt.Tooltip(field, type="nominal", title=words) for field, words in shown.items()]
 
 
 def _boundaries(diagram: Diagram, x: Callable[[str], alt.X], y: Callable[[str], alt.Y]) -> list[alt.Chart]:

@@ -80,7 +80,7 @@ class Layout:
 def lay_out(spec: JobSpec) -> Layout:
     """The geometry of a spec's picture; it depends on the grid alone, never on results."""
     panels, columns = arrange_panels(spec)
-    width, density = _axes(spec, columns)
+    width, density = plot_axes(spec, columns)
     stride, glyph = _glyphs(width, density)
     return Layout(panels, columns, width, density, stride, glyph)
 
@@ -164,9 +164,10 @@ def hatch_rules(width: PlotAxis, density: PlotAxis) -> list[tuple[float, float, 
     return rules
 
 
-def _axes(spec: JobSpec, columns: int) -> tuple[PlotAxis, PlotAxis]:
-    widths = sorted(float(value) for value in spec.grid.hidden_dim)
-    densities = sorted(density_of(value) for value in spec.grid.sparsity)
+def plot_axes(spec: JobSpec, columns: int) -> tuple[PlotAxis, PlotAxis]:
+    """Width and density axis of panels of which so many stand side by side."""
+    widths = sorted(float(value) for value in spec.widths)
+    densities = sorted(density_of(value) for value in spec.sparsities)
     room = max(MIN_PANEL, FIGURE_WIDTH // columns - COLUMN_GAP)
     x_pixels = round(min(max(CELL * len(widths), MIN_PANEL), room))
     y_pixels = round(min(max(min(CELL, x_pixels / len(widths)) * len(densities), MIN_PANEL), MAX_HEIGHT))

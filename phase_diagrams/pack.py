@@ -4,12 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
+from phase_diagrams.pace import ESTIMATED, Paces
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.trial import Condition, Trial, content_digest, trial_namer
 
-MAX_PACK_COST = 4e11
-"""Largest cost of a pack in `trial_cost` units; heuristic: about 20 s on one core of 2024, so that progress shows,
-little is lost when a process dies, and the tail of a sweep is short."""
+MAX_PACK_SECONDS = 20.0
+"""Longest training of a pack on one core; heuristic: so that progress shows, little is lost when a process dies, and
+the tail of a sweep is short."""
+MAX_PACK_BYTES = 1_000_000_000
+"""Most memory that the SAEs of a pack take; heuristic: a few packs fit beside each other on any machine of today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +25,11 @@ class Pack:
     trials: tuple[Trial, ...]
     trial_ids: tuple[str, ...]
     cost: float
+    """About how many seconds it trains on one core."""
 
 
-def trial_cost(spec: JobSpec, condition: Condition) -> float:
-    """Arithmetic of one training, in multiply-adds: encoding, choosing the active latents, and their gradients."""
-    encode = spec.data.n_inputs * condition.hidden_dim
-    active = condition.activation.k if condition.activation.kind == "topk" else condition.hidden_dim
-    # Choosing k of m passes every latent through up to k comparisons; a gradient is three passes over the inputs.
-    choose = condition.hidden_dim * (condition.activation.k or 1)
-    gradient = 3 * spec.data.n_inputs * (active or 0) + 20 * condition.hidden_dim
-    return float(spec.training.steps * spec.training.batch_size * (encode + choose + gradient))
-
-
-def cut_packs(spec: JobSpec, trials: Iterable[Trial]) -> list[Pack]:
-    """Group trials that share a data stream, cut groups at MAX_PACK_COST, costliest packs first.
+def cut_packs(spec: JobSpec, trials: Iterable[Trial], paces: Paces = ESTIMATED) -> list[Pack]:
+    """Group trials that share a data stream, cut groups at MAX_PACK_SECONDS and MAX_PACK_BYTES, longest packs first.
 
     How packs are cut never changes a trial's numbers, only when and where it is trained.
     """
@@ -44,16 +38,28 @@ def cut_packs(spec: JobSpec, trials: Iterable[Trial]) -> list[Pack]:
     streams = groupby(sorted(trials, key=_stream), key=_stream)
     for _, members in streams:
         group: list[Trial] = []
-        cost = 0.0
+        seconds, held = 0.0, 0
         for trial in members:
-            extra = trial_cost(spec, trial.condition)
-            if group and cost + extra > MAX_PACK_COST:
-                packs.append(_pack(group, [name(t) for t in group], cost))
-                group, cost = [], 0.0
+            condition = trial.condition
+            extra, room = paces.trial_seconds(spec, condition), model_bytes(spec, condition)
+            if group and (seconds + extra > MAX_PACK_SECONDS or held + room > MAX_PACK_BYTES):
+                packs.append(_pack(group, [name(t) for t in group], seconds))
+                group, seconds, held = [], 0.0, 0
+            if not group:
+                seconds = paces.stream_seconds(spec, condition)
             group.append(trial)
-            cost += extra
-        packs.append(_pack(group, [name(t) for t in group], cost))
+            seconds += extra
+            held += room
+        packs.append(_pack(group, [name(t) for t in group], seconds))
     return sorted(packs, key=lambda pack: (-pack.cost, pack.pack_id))
+
+
+def model_bytes(spec: JobSpec, condition: Condition) -> int:
+    """Memory of one SAE of a pack: its weights in six versions, and the loss of every step."""
+    matrices = 1 if spec.sae.tied else 2
+    width, n_inputs = condition.hidden_dim, spec.data.n_inputs
+    # Start, weights, gradient, two moments of Adam, and the weights that come back: six of each, float32.
+    return 6 * 4 * (matrices * width * n_inputs + width + n_inputs) + 8 * spec.training.steps
 
 
 def halve(pack: Pack) -> tuple[Pack, ...]:
@@ -71,6 +77,6 @@ def _stream(trial: Trial) -> tuple[float, int]:
     return trial.condition.sparsity, trial.seed
 
 
-def _pack(trials: list[Trial], trial_ids: list[str], cost: float) -> Pack:
+def _pack(trials: list[Trial], trial_ids: list[str], seconds: float) -> Pack:
     sparsity, seed = _stream(trials[0])
-    return Pack(content_digest(trial_ids), sparsity, seed, tuple(trials), tuple(trial_ids), cost)
+    return Pack(content_digest(trial_ids), sparsity, seed, tuple(trials), tuple(trial_ids), seconds)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from phase_diagrams.activation import Activation
+from phase_diagrams.axis import natural, smooth
 from phase_diagrams.boundary import Crossing, NoBoundary, fit_boundary, level_set
 from phase_diagrams.spec import JobSpec, Start
 from phase_diagrams.tables import BOUNDARY
@@ -111,9 +112,9 @@ def boundary_axes(spec: JobSpec) -> tuple[tuple[str, str], ...]:
     one value is not read.
     """
     directions = []
-    if len(spec.grid.sparsity) > 1:
+    if len(spec.sparsities) > 1:
         directions.append(("hidden_dim", "sparsity"))
-    if len(spec.grid.hidden_dim) > 1:
+    if len(spec.widths) > 1:
         directions.append(("sparsity", "hidden_dim"))
     return tuple(directions)
 
@@ -159,7 +160,9 @@ def _trace(spec: JobSpec, panel: Panel, start: Start, rows: pa.Table) -> list[Pa
     if not directions:
         return [PanelBoundary(panel, start, *boundary_axes(spec)[0], (), side)]
     main = directions[0]
-    x, y = (_pooled(at[axis], seen) for axis in main)
+    # Refinement asks for few of many candidates, and its own estimate is not pooled either.
+    few = spec.refine is not None and np.count_nonzero(seen) <= POOL**2
+    x, y = (at[axis] if few else _pooled(at[axis], seen) for axis in main)
     fit = fit_boundary(x, y, successes, trials)
     found = []
     for direction in directions:
@@ -196,15 +199,3 @@ def _pooled(coordinates: Floats, seen: Flags) -> Floats:
     step = np.digitize(distinct, inner)
     means = np.bincount(step, distinct, POOL) / np.maximum(np.bincount(step, minlength=POOL), 1)
     return np.where(seen, means[np.digitize(coordinates, inner)], coordinates)
-
-
-def smooth(axis: str, values: npt.ArrayLike) -> Floats:
-    """The coordinate in which a boundary is expected to be smooth, log2 n_m or -log10(1 - S); rising with the value."""
-    numbers = np.asarray(values, dtype=np.float64)
-    return np.asarray(np.log2(numbers) if axis == "hidden_dim" else -np.log10(1 - numbers))
-
-
-def natural(axis: str, value: float) -> float:
-    """The inverse of `smooth`, at ten significant digits: the smooth coordinate's rounding is dropped."""
-    number = 2.0**value if axis == "hidden_dim" else 1 - 10.0**-value
-    return float(f"{number:.10g}")

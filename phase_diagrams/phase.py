@@ -15,9 +15,8 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
-from phase_diagrams.interval import wilson
+from phase_diagrams.interval import mean_interval, wilson
 
 Phase = Literal["recovered", "optimiser_limited", "objective_limited", "not_recovered"]
 
@@ -107,7 +106,7 @@ def _majority(
     winner = int(np.sort(ranks)[n // 2])
     count = int(np.sum(ranks == winner))
     low, high = wilson(count, n, CONFIDENCE)
-    ratio, ratio_low, ratio_high = _mean_interval(ratios)
+    ratio, ratio_low, ratio_high = mean_interval(ratios, CONFIDENCE)
     return ConditionPhase(
         phase=phases[winner],
         certain=bool(low > 0.5) and _comparison_settles(phases[winner], ratio_low, ratio_high),
@@ -140,18 +139,6 @@ def _log_ratios(truth: Floats, random: Floats, compared: Bools) -> Floats:
     # Two objectives of exactly zero are equal.
     tiny = np.finfo(np.float64).tiny
     return np.sort(np.log(np.maximum(truth[pairs], tiny)) - np.log(np.maximum(random[pairs], tiny)))
-
-
-def _mean_interval(values: Floats) -> tuple[float, float, float]:
-    """Mean with its Student t interval; NaN without values, unbounded with one."""
-    n = values.size
-    if n == 0:
-        return float("nan"), float("nan"), float("nan")
-    mean = float(values.mean())
-    if n == 1:
-        return mean, float("-inf"), float("inf")
-    half = float(stdtrit(n - 1, 0.5 + 0.5 * CONFIDENCE)) * float(values.std(ddof=1)) / n**0.5
-    return mean, mean - half, mean + half
 
 
 def _objectives(name: str, values: npt.ArrayLike) -> Floats:

@@ -1,9 +1,16 @@
 """Pydantic's errors to one paragraph that names each bad key and what is allowed there."""
 
 import difflib
-from typing import get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+
+MAX_PROBLEMS = 50
+"""Problems of one spec that are told; heuristic: more than anybody reads, and few to put into words."""
+MAX_FOUND = 10_000
+"""Problems above which none is told: pydantic has no way to make only the first of them, and each takes it 30 us."""
+MAX_TEXT = 400
+"""Longest key and longest message that are told, in characters; heuristic: the longest list of allowed keys fits."""
 
 
 class SpecError(ValueError):
@@ -17,13 +24,15 @@ class SpecError(ValueError):
 
 def find_problems(error: ValidationError, model: type[BaseModel]) -> list[tuple[str, str]]:
     """Pydantic's errors as (key, message) pairs in the words of the contract."""
-    found = []
-    for item in error.errors(include_url=False):
+    found: list[tuple[str, str]] = []
+    if error.error_count() > MAX_FOUND:
+        return [("", f"{error.error_count():,} of its keys and values are not allowed, too many to name them")]
+    for item in error.errors(include_url=False)[:MAX_PROBLEMS]:
         location, known = _locate(item["loc"], model)
         kind, message = item["type"], item["msg"]
         if kind == "extra_forbidden":
             name = str(item["loc"][-1])
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            nearest = difflib.get_close_matches(name[:MAX_TEXT], known, n=1, cutoff=0.5)
             hint = f"did you mean {nearest[0]!r}? " if nearest else ""
             message = f"unknown key; {hint}allowed here: {', '.join(known)}"
         elif kind == "missing":
@@ -42,8 +51,20 @@ def find_problems(error: ValidationError, model: type[BaseModel]) -> list[tuple[
         else:
             words = _WORDS.get(kind, f"{message[0].lower()}{message[1:]}")
             message = f"{_short(item['input'])} is not allowed: {words}"
-        found.append((location, message))
+        found.append((_cut(location), _cut(message)))
+    if error.error_count() > MAX_PROBLEMS:
+        found.append(("", f"and {error.error_count() - MAX_PROBLEMS:,} more"))
     return found
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The pairs of a JSON object as a mapping; raises SpecError where a key is given twice."""
+    document = dict[str, Any]()
+    for key, value in pairs:
+        if key in document:
+            raise SpecError([("", f"the key {_short(key)} is given twice")])
+        document[key] = value
+    return document
 
 
 def _locate(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, list[str]]:
@@ -61,10 +82,16 @@ def _locate(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, li
         text += f".{part}" if text else str(part)
         known = list(here.model_fields)
         annotation = here.model_fields[part].annotation if part in here.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            here = annotation
+        here = _only_model(annotation) or here
         tagged = {tag: choice for choice in get_args(annotation) for tag in _tags(choice)}
     return text, known
+
+
+def _only_model(annotation: object) -> type[BaseModel] | None:
+    """The model that a key holds; None where it holds none, or a choice of several."""
+    choices = [part for part in get_args(annotation) if part is not type(None)] or [annotation]
+    only = choices[0] if len(choices) == 1 else None
+    return only if isinstance(only, type) and issubclass(only, BaseModel) else None
 
 
 def _tags(choice: object) -> tuple[str, ...]:
@@ -80,6 +107,10 @@ _WORDS = {
     "model_attributes_type": "it must be a mapping of keys to values",
 }
 """What a user is told where pydantic speaks of Python's types."""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}..."
 
 
 def _short(value: object) -> str:

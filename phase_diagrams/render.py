@@ -1,4 +1,4 @@
-"""A diagram to the five files of its picture: Vega-Lite source, HTML that works offline, PNG, SVG and PDF."""
+"""A picture's numbers to its five files: Vega-Lite source, HTML that works offline, PNG, SVG and PDF."""
 
 import html
 import json
@@ -7,6 +7,7 @@ from typing import Any
 
 from phase_diagrams.figure import Diagram
 from phase_diagrams.pdf import canonical_pdf
+from phase_diagrams.reweighting_figure import ReweightingPicture
 
 PNG_SCALE = 2.0
 """Pixels of the PNG per pixel of the source: sharp on dense screens, 144 dots per inch on paper."""
@@ -41,6 +42,13 @@ def draw(diagram: Diagram) -> dict[str, bytes]:
     from phase_diagrams.layers import vega_lite
 
     return draw_source(vega_lite(diagram), "phase_diagram", diagram.title)
+
+
+def draw_reweighting(picture: ReweightingPicture) -> dict[str, bytes]:
+    """The files of the picture of an exponent search."""
+    from phase_diagrams.reweighting_layers import vega_lite
+
+    return draw_source(vega_lite(picture), "reweighting", picture.title)
 
 
 def draw_source(document: dict[str, Any], stem: str, title: str) -> dict[str, bytes]:

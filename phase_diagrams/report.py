@@ -11,11 +11,16 @@ import pyarrow as pa
 
 from phase_diagrams.caption import software_version
 from phase_diagrams.conditions import condition_table
+from phase_diagrams.confirmation import confirm
 from phase_diagrams.figure import diagram
+from phase_diagrams.finding import find_exponents, reweighting_table
 from phase_diagrams.folder import TRIALS_FILE, Folder, table_bytes
 from phase_diagrams.overlay import DEFAULT
 from phase_diagrams.panel import boundary_table, trace_boundaries
-from phase_diagrams.render import draw
+from phase_diagrams.render import draw, draw_reweighting
+from phase_diagrams.reweighting_figure import reweighting_picture
+from phase_diagrams.reweighting_summary import ReweightingSummary, summarise_reweighting
+from phase_diagrams.shift import boundary_shifts
 from phase_diagrams.spec import JobSpec, spec_json
 from phase_diagrams.summary import Summary, summarise, summary_json
 from phase_diagrams.superposition import interference
@@ -32,6 +37,12 @@ ARTIFACTS = {
     "phase_diagram.png": "image/png",
     "phase_diagram.svg": "image/svg+xml",
     "phase_diagram.pdf": "application/pdf",
+    "reweighting.parquet": PARQUET,
+    "reweighting.vl.json": "application/vnd.vegalite.v6+json",
+    "reweighting.html": "text/html",
+    "reweighting.png": "image/png",
+    "reweighting.svg": "image/svg+xml",
+    "reweighting.pdf": "application/pdf",
     "summary.json": "application/json",
 }
 """The files that a manifest may list, with their media types; whatever else lies in the folder is nobody's business."""
@@ -70,7 +81,8 @@ def write_report(
     conditions = condition_table(spec, trials)
     boundaries = trace_boundaries(spec, conditions)
     curves = boundary_table(boundaries)
-    summary = summarise(spec, trials, conditions, boundaries, interference(dictionary))
+    reweighting = _report_search(folder, spec, trials) if spec.search else None
+    summary = summarise(spec, trials, conditions, boundaries, interference(dictionary), reweighting)
     folder.write("spec.json", spec_json(spec).encode())
     folder.write("conditions.parquet", table_bytes(conditions))
     folder.write("boundary.parquet", table_bytes(curves))
@@ -78,6 +90,17 @@ def write_report(
         folder.write(name, content)
     folder.write("summary.json", summary_json(summary).encode())
     write_manifest(folder, device=device, wall_seconds=wall_seconds, train_seconds=train_seconds)
+    return summary
+
+
+def _report_search(folder: Folder, spec: JobSpec, trials: pa.Table) -> ReweightingSummary:
+    """Write what the exponent search found so far: a table and a picture."""
+    findings = find_exponents(spec, trials)
+    summary = summarise_reweighting(spec, findings, boundary_shifts(spec, findings))
+    folder.write("reweighting.parquet", table_bytes(reweighting_table(spec, findings)))
+    picture = reweighting_picture(spec, findings, confirm(spec, trials, findings), summary)
+    for name, content in draw_reweighting(picture).items():
+        folder.write(name, content)
     return summary
 
 

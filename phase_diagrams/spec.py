@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -22,7 +23,10 @@ from pydantic import (
 from phase_diagrams.activation import Activation, parse_activation
 from phase_diagrams.axis import MAX_AXIS, Strict, axis_schema, expand_axis, expand_whole_axis, refuse_bool
 from phase_diagrams.problem import SpecError as SpecError
-from phase_diagrams.problem import find_problems
+from phase_diagrams.problem import find_problems, unique_keys
+from phase_diagrams.proxy import Proxy
+from phase_diagrams.refine_spec import Refine
+from phase_diagrams.reweighting_spec import Reweighting, Search
 
 MAX_TRIALS = 1_000_000
 """Largest number of trials that one spec may ask for."""
@@ -238,6 +242,15 @@ class Sae(Strict):
     """True: one matrix, no bias (the paper). False: untied, with biases and a unit-norm decoder."""
 
 
+class Stop(Strict):
+    """When a training that has converged may take the rest of its schedule in short."""
+
+    patience: Whole = Field(200, ge=10, le=1_000_000)
+    """Steps of the two windows whose mean losses are compared, and of the rest of the schedule once they agree."""
+    tolerance: Real = Field(0.005, gt=0, lt=1)
+    """Converged: the later window's loss is below the earlier one's by at most this fraction."""
+
+
 class Training(Strict):
     """The optimiser and its budget."""
 
@@ -249,6 +262,10 @@ class Training(Strict):
     """Peak learning rate."""
     schedule: Literal["linear", "constant", "cosine"] = "linear"
     """Learning rate over the steps: linearly to 0, constant, or half a cosine to 0."""
+    stop: Stop | None = None
+    """Early stopping of trials that have converged; null: every trial takes all steps."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16 rounds the factors of the encoder's product, for GPUs; weights and all else stay float32."""
 
 
 class Recovery(Strict):
@@ -283,10 +300,11 @@ class JobSpec(Strict):
     sae: Sae = Sae()
     training: Training = Training()
     recovery: Recovery = Recovery()
-    refine: None = None
-    """Adaptive boundary sampling; this version runs the full grid only, so it must be null."""
-    reweighting: None = None
-    """Exponent search; this version sweeps grid.exponent only, so it must be null."""
+    refine: Refine | None = None
+    """Adaptive boundary sampling: the grid's sparsity and hidden_dim are then its range and its coarse start, and seeds
+    the most that a condition gets; null runs the full grid."""
+    reweighting: Reweighting | None = None
+    """The proxy that weights the loss, and the exponent search; null is {proxy: variance} without a search."""
     resources: Resources = Resources()
 
     @model_validator(mode="after")
@@ -303,27 +321,96 @@ class JobSpec(Strict):
             _check_polygon(data)
         if isinstance(data.superposition, Explicit):
             _check_shape(data)
+        if self.refine is not None:
+            _check_refine(self.refine, grid)
+        candidates = self.n_conditions * len(grid.seeds) * len(grid.starts)
+        if self.refine is not None and candidates > MAX_TRIALS:
+            raise ValueError(
+                f"refine.candidates: {candidates:,} trials could be asked for (candidates x activations x exponents x "
+                f"seeds x starts); at most {MAX_TRIALS:,} are allowed in one job"
+            )
+        if self.search is not None and 0.0 not in grid.exponent:
+            raise ValueError("grid.exponent: must contain 0 for a reweighting.search: gains are measured against it")
+        if self.search is not None and self.refine is not None:
+            raise ValueError("refine: does not go with a reweighting.search; leave one of them out")
         if self.n_trials > MAX_TRIALS:
             raise ValueError(
-                f"grid: the cross product is {self.n_trials:,} trials; at most {MAX_TRIALS:,} are allowed in one job"
+                f"grid: the cross product{' and the search are' if self.search else ' is'} {self.n_trials:,} trials; "
+                f"at most {MAX_TRIALS:,} are allowed in one job"
             )
         return self
+
+    @cached_property
+    def sparsities(self) -> tuple[float, ...]:
+        """The values of S that a condition may have: the grid's, with `refine` all candidates, ascending."""
+        grid = self.grid.sparsity
+        return grid if self.refine is None else self.refine.candidates.sparsities(grid)
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """The values of n_m that a condition may have: the grid's, with `refine` all candidates, ascending."""
+        grid = self.grid.hidden_dim
+        return grid if self.refine is None else self.refine.candidates.widths(grid)
 
     @property
     def adaptive(self) -> bool:
         """Whether which trials are trained depends on the results of others."""
-        return self.refine is not None or self.reweighting is not None
+        return self.refine is not None or self.search is not None
 
     @property
     def n_conditions(self) -> int:
-        """Number of combinations of sparsity, hidden_dim, activation and exponent."""
+        """Number of combinations of sparsity, hidden_dim, activation and exponent that may be trained."""
         grid = self.grid
-        return math.prod(len(axis) for axis in (grid.sparsity, grid.hidden_dim, grid.activation, grid.exponent))
+        return math.prod(len(axis) for axis in (self.sparsities, self.widths, grid.activation, grid.exponent))
+
+    @property
+    def search(self) -> Search | None:
+        """The exponent search, if there is one."""
+        return self.reweighting.search if self.reweighting else None
+
+    @property
+    def proxy(self) -> Proxy:
+        """What s_i is in the weights of the loss."""
+        return self.reweighting.proxy if self.reweighting else "variance"
 
     @property
     def n_trials(self) -> int:
-        """Largest number of trainings that the job may ask for."""
-        return self.n_conditions * len(self.grid.seeds) * len(self.grid.starts)
+        """Largest number of trainings that the job may ask for: the grid, and the search with its confirmation; or
+        what `refine` may spend."""
+        if self.refine is not None:
+            return self.refine.budget
+        grid, search = self.grid, self.search
+        trials = self.n_conditions * len(grid.seeds) * len(grid.starts)
+        if search is not None and self.reweighting is not None:
+            confirm = 2 * self.reweighting.confirm_seeds * len(grid.starts)
+            trials += self.n_conditions // len(grid.exponent) * (search.trials * len(grid.seeds) + confirm)
+        return trials
+
+
+def _check_refine(refine: Refine, grid: Grid) -> None:
+    for key, values, num in (
+        ("sparsity", grid.sparsity, refine.candidates.sparsity),
+        ("hidden_dim", grid.hidden_dim, refine.candidates.hidden_dim),
+    ):
+        if num < len(values):
+            raise ValueError(
+                f"refine.candidates.{key}: {num} is fewer than the {len(values)} values of grid.{key}, which are among "
+                "the candidates"
+            )
+    if len(grid.sparsity) == 1 and len(grid.hidden_dim) == 1:
+        raise ValueError(
+            "refine: grid.sparsity or grid.hidden_dim must have two values or more, else there is no range"
+        )
+    if "k" in refine.axes and not any(text.startswith("topk:") for text in grid.activation):
+        raise ValueError("refine.axes: k needs topk activations in grid.activation")
+    coarse = math.prod(
+        len(axis) for axis in (grid.sparsity, grid.hidden_dim, grid.activation, grid.exponent, grid.starts)
+    )
+    if refine.budget < coarse:
+        raise ValueError(
+            f"refine.budget: {refine.budget:,} is less than the {coarse:,} trainings of the coarse start (every "
+            "condition of the grid once from every start)"
+        )
 
 
 def _check_polygon(data: Data) -> None:
@@ -377,7 +464,7 @@ def read_spec(text: str, folder: Path | None = None) -> JobSpec:
 def read_document(text: str) -> object:
     """A YAML or JSON text, parsed but not checked; raises SpecError where it is neither, or repeats a key."""
     try:
-        document: object = json.loads(text, object_pairs_hook=_unique_keys)
+        document: object = json.loads(text, object_pairs_hook=unique_keys)
         return document
     except json.JSONDecodeError:
         pass  # then it is YAML, or nothing
@@ -392,15 +479,6 @@ def read_document(text: str) -> object:
         raise SpecError([("", f"not valid YAML or JSON{where}: {problem}")]) from None
     except (RecursionError, ValueError, OverflowError, AttributeError, TypeError) as error:
         raise SpecError([("", f"not valid YAML or JSON: {error}")]) from None
-    return document
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) < len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        raise SpecError([("", f"the key {repeated!r} is given twice")])
     return document
 
 

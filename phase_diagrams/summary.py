@@ -13,6 +13,8 @@ from phase_diagrams.interval import wilson
 from phase_diagrams.layout import density_of
 from phase_diagrams.panel import COUNTS, Panel, PanelBoundary, grid_panels, panel_rows
 from phase_diagrams.phase import PHASES_RANDOM_START, PHASES_TWO_STARTS
+from phase_diagrams.refine_judgement import Judgement, judge
+from phase_diagrams.reweighting_summary import ReweightingSummary, reweighting_sentences
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.superposition import Interference
 from phase_diagrams.tables import CONDITION_KEYS
@@ -137,6 +139,7 @@ class Summary:
     trials_finished: int
     trials_diverged: int
     conditions_planned: int
+    """Conditions of the grid; with `refine` its candidates, most of which are not needed."""
     conditions_finished: int
     """Conditions with a finished trial."""
     phases: dict[str, Count]
@@ -144,6 +147,10 @@ class Summary:
     """By ascending hidden_dim."""
     panels: tuple[PanelSummary, ...]
     theory: TheorySummary
+    refinement: Judgement | None = None
+    """How well the boundaries are known; None without `refine`."""
+    reweighting: ReweightingSummary | None = None
+    """What the exponent search found; None without one."""
 
 
 def summarise(
@@ -152,6 +159,7 @@ def summarise(
     conditions: pa.Table,
     boundaries: Iterable[PanelBoundary],
     interference: Interference,
+    reweighting: ReweightingSummary | None = None,
 ) -> Summary:
     """Put the diagram into numbers: trials (schema TRIALS), conditions (schema CONDITIONS), traced boundaries."""
     found = tuple(boundaries)
@@ -177,7 +185,9 @@ def summarise(
         phases=_phases(spec, conditions),
         mcc_chance=tuple(Chance(width, chance[width]) for width in sorted(chance)),
         panels=panels,
-        theory=_theory(trials, conditions),
+        theory=_theory(spec, trials, conditions),
+        refinement=judge(spec, spec.refine, trials) if spec.refine else None,
+        reweighting=reweighting,
     )
 
 
@@ -192,8 +202,11 @@ def sentences(summary: Summary) -> list[str]:
     said = [
         f"{summary.trials_finished:,} of {summary.trials_planned:,} trials finished, "
         f"{summary.trials_diverged:,} of them diverged; "
-        f"{summary.conditions_finished:,} of {summary.conditions_planned:,} conditions have finished trials."
+        f"{summary.conditions_finished:,} of {summary.conditions_planned:,} "
+        f"{'candidate ' if summary.refinement else ''}conditions have finished trials."
     ]
+    if summary.refinement:
+        said.append(str(summary.refinement))
     counts = [f"{count.conditions:,} {phase} ({count.certain:,} certain)" for phase, count in summary.phases.items()]
     said.append(f"Conditions by phase: {', '.join(counts)}.")
     said += [_panel_sentence(panel.label, boundary) for panel in summary.panels for boundary in panel.boundaries]
@@ -213,7 +226,7 @@ def sentences(summary: Summary) -> list[str]:
         ends = dict.fromkeys((summary.mcc_chance[0], summary.mcc_chance[-1]))
         scores = " and ".join(f"{end.mcc_chance:.3f} at n_m = {end.hidden_dim}" for end in ends)
         said.append(f"By chance, a random dictionary scores mcc {scores}.")
-    return said
+    return said + (reweighting_sentences(summary.reweighting) if summary.reweighting else [])
 
 
 def _panel_sentence(label: str, boundary: BoundarySummary) -> str:
@@ -261,13 +274,15 @@ def _panel(spec: JobSpec, panel: Panel, rows: pa.Table, boundaries: list[PanelBo
     )
 
 
-def _theory(trials: pa.Table, conditions: pa.Table) -> TheorySummary:
+def _theory(spec: JobSpec, trials: pa.Table, conditions: pa.Table) -> TheorySummary:
     judged = conditions.filter(pc.is_valid(conditions["theory"]))
     settled = pc.and_(pc.fill_null(judged["phase_certain"], False), pc.not_equal(judged["phase"], "not_recovered"))
     opposite = judged.filter(pc.is_valid(judged["disagreement"]))
     sides = opposite["disagreement"].to_pylist()
     trial_ids: dict[tuple[object, ...], list[str]] = {}
     if sides:
+        # Seeds that confirm an exponent search are not part of any condition.
+        trials = trials.filter(pc.is_in(trials["seed"], value_set=pa.array(spec.grid.seeds, pa.int64())))
         keys = zip(*(trials[name].to_pylist() for name in CONDITION_KEYS), strict=True)
         for key, trial_id in zip(keys, trials["trial_id"].to_pylist(), strict=True):
             trial_ids.setdefault(key, []).append(trial_id)

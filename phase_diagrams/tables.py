@@ -209,3 +209,36 @@ CUT = _schema(
     ]
 )
 """Schema of cut.parquet, one row per place, quantity and start."""
+_REWEIGHTED_SCORES = ("recovered_fraction", "mcc", "gt_loss", "sae_loss")
+
+REWEIGHTING = _schema(
+    [
+        ("sparsity", pa.float64(), "S = P(x_i = 0)", "probability"),
+        ("hidden_dim", pa.int32(), "n_m, number of latents", "count"),
+        ("activation", pa.string(), "kind: topk, batchtopk, relu, relu_l1", ""),
+        ("k", pa.int32(), "active latents per sample; null for relu and relu_l1", "count"),
+        ("l1", pa.float64(), "L1 penalty; null unless relu_l1", ""),
+        ("n_features", pa.int32(), "n", "count"),
+        ("n_inputs", pa.int32(), "n_p", "count"),
+        ("proxy", pa.string(), "what s_i is in gamma_i = s_i^alpha", ""),
+        ("objective", pa.string(), "the score that chose the exponent", ""),
+        ("exponent_best", pa.float64(), "alpha of the best mean objective over the search's seeds; ties to 0", ""),
+        ("n_exponents", pa.int32(), "exponents that were compared, those of the grid included", "count"),
+        ("n_trials", pa.int32(), "trainings of the search and its confirmation, the grid's aside", "count"),
+        ("n_search_seeds", pa.int32(), "seeds that chose the exponent", "count"),
+        ("n_confirm_seeds", pa.int32(), "fresh seeds finished at exponent_best and at 0", "count"),
+    ]
+    + [
+        (column, pa.float64(), meaning, TRIALS.field(score).metadata[b"unit"].decode())
+        for score in _REWEIGHTED_SCORES
+        for column, meaning in (
+            (f"gain_{score}", f"{score} at exponent_best against 0 on fresh seeds, mean paired difference, > 0 better"),
+            (f"gain_{score}_low", f"lower end of the paired 95 % t interval of gain_{score}"),
+            (f"gain_{score}_high", f"upper end of the paired 95 % t interval of gain_{score}"),
+            (f"search_gain_{score}", "the same at the seeds that chose exponent_best: overstated"),
+            (f"{score}_plain", f"mean {score} on the fresh seeds at exponent 0"),
+            (f"{score}_best", f"mean {score} on the fresh seeds at exponent_best"),
+        )
+    ]
+)
+"""Schema of reweighting.parquet, one row per condition that was searched; random starts."""

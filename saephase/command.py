@@ -78,10 +78,14 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("spec", metavar="SPEC", help=SPEC_HELP)
     plan.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help=SET_HELP)
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
+    plan.add_argument("--estimate", action="store_true", help="measure nothing on this machine, only do arithmetic")
 
     report = commands.add_parser("report", help="redraw a folder's tables and figures; trains nothing")
     report.add_argument("folder", metavar="DIR", help="output folder of a run, finished or not")
     report.add_argument("--overlay", metavar="NAME[,NAME]", default="default", help=OVERLAY_HELP)
+    report.add_argument(
+        "--optuna", metavar="URL", help="also write the studies of an exponent search there (sqlite:///studies.db)"
+    )
 
     diff = commands.add_parser("diff", help="say what differs between two diagrams", allow_abbrev=False)
     for side in ("one", "other"):
@@ -135,7 +139,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "report":
         from saephase.report_command import redraw
 
-        return redraw(options.folder, options.overlay)
+        return redraw(options.folder, options.overlay, options.optuna)
     if options.command == "diff":
         from saephase.diff_command import diff
 
@@ -147,7 +151,7 @@ def _run(options: argparse.Namespace) -> int:
     from saephase.plan_command import print_plan, print_schema
 
     if options.command == "plan":
-        return print_plan(options.spec, options.set, options.json)
+        return print_plan(options.spec, options.set, options.json, options.estimate)
     return print_schema()
 
 

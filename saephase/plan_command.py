@@ -3,21 +3,29 @@
 import dataclasses
 import json
 import os
+import subprocess
+import sys
 
 from rich.console import Console
 from rich.table import Table
 
 from phase_diagrams.cost import Plan, plan_cost
-from phase_diagrams.spec import spec_schema
+from phase_diagrams.pace import ESTIMATED, Paces
+from phase_diagrams.pace_cache import read_paces
+from phase_diagrams.spec import JobSpec, spec_json, spec_schema
+from phase_diagrams.trial import expected_trials
 from saephase.display import clock
 from saephase.spec_argument import load_spec
 
+WORTH_MEASURING = 60.0
+"""Shortest estimate, in seconds on one core, for which a machine is measured; heuristic: measuring takes some ten."""
 
-def print_plan(source: str, settings: list[str], as_json: bool) -> int:
+
+def print_plan(source: str, settings: list[str], as_json: bool, estimate: bool) -> int:
     """Print what a job would cost on this machine; returns the exit code."""
     spec = load_spec(source, settings)
     cores = _cores()
-    plan = plan_cost(spec, cores)
+    plan = plan_cost(spec, cores, paces=ESTIMATED if estimate else _paces(spec))
     if as_json:
         print(json.dumps({**dataclasses.asdict(plan), "cores": cores}, indent=2))
         return 0
@@ -50,6 +58,20 @@ def _lines(plan: Plan, cores: int) -> list[tuple[str, str]]:
         ("memory", f"about {size(plan.pack_bytes)} per worker and {size(plan.driver_bytes)} for the driver"),
         ("time", f"about {clock(plan.seconds)} on {cores} cores of this machine"),
     ]
+
+
+def _paces(spec: JobSpec) -> Paces:
+    """This machine's paces; a long job's shapes that are not known yet are measured once."""
+    paces = read_paces()
+    missing = paces.missing(spec, expected_trials(spec))
+    if not missing or plan_cost(spec, 1, paces=paces).seconds < WORTH_MEASURING:
+        return paces
+    print(f"measuring {len(missing)} shapes of SAE on this machine, once; --estimate does without", file=sys.stderr)
+    # In a process of its own: a plan loads no compiler, and can do without the answer.
+    told = subprocess.run([sys.executable, "-m", "workers.calibration"], input=spec_json(spec), text=True, check=False)
+    if told.returncode:
+        print("measuring failed; the time is an estimate from arithmetic", file=sys.stderr)
+    return read_paces()
 
 
 def size(count: int) -> str:

@@ -4,9 +4,10 @@ from rich.console import Console
 from rich.table import Table
 
 from phase_diagrams.folder import Folder
+from phase_diagrams.reweighting_summary import reweighting_sentences
 from phase_diagrams.summary import BoundarySummary, Summary
 
-PICTURES = ("phase_diagram.html", "phase_diagram.png")
+PICTURES = ("phase_diagram.html", "phase_diagram.png", "reweighting.html", "reweighting.png")
 SYMBOLS = {"sparsity": "S", "hidden_dim": "n_m"}
 PLAIN_WIDTH = 110
 """Columns of the table where standard output is not a terminal; heuristic: a boundary's words fit in one line."""
@@ -27,6 +28,8 @@ def print_result(folder: Folder, summary: Summary) -> None:
         words = [f"{boundary.start}: {boundary_words(boundary)}" for boundary in panel.boundaries]
         table.add_row(panel.label, *counts, "\n".join(words))
     console.print(table)
+    for sentence in reweighting_sentences(summary.reweighting) if summary.reweighting else ():
+        console.print(sentence, markup=False, highlight=False)
     for name in PICTURES:
         if folder.exists(name):
             print(folder.path(name))

@@ -36,14 +36,21 @@ class Event:
     data: dict[str, Any]
 
 
+# Statements are built once: building one takes longer than running it.
+_KNOWN = sa.select(events.c.key).where(
+    events.c.job_number == sa.bindparam("the_job"), events.c.key.in_(sa.bindparam("the_keys", expanding=True))
+)
+_INSERT = events.insert()
+_CHANGE = jobs.update().where(jobs.c.number == sa.bindparam("the_job"))
+
+
 def record(connection: sa.Connection, job: Job, now: float, happenings: Iterable[Happening], **changes: object) -> None:
     """Change a job whose row is locked, and append its events; a keyed event that is already there is left out."""
     happenings = list(happenings)
     wanted = [happening.key for happening in happenings if happening.key is not None]
     known: set[str | None] = set()
     if wanted:
-        query = sa.select(events.c.key).where(events.c.job_number == job.number, events.c.key.in_(wanted))
-        known = set(connection.scalars(query))
+        known = set(connection.scalars(_KNOWN, {"the_job": job.number, "the_keys": wanted}))
     number = job.last_event
     rows = []
     for happening in happenings:
@@ -63,10 +70,10 @@ def record(connection: sa.Connection, job: Job, now: float, happenings: Iterable
             }
         )
     if rows:
-        connection.execute(events.insert(), rows)
+        connection.execute(_INSERT, rows)
         changes["last_event"] = number
     if changes:
-        connection.execute(jobs.update().where(jobs.c.number == job.number).values(**changes))
+        connection.execute(_CHANGE, {"the_job": job.number, **changes})
 
 
 def read_events(connection: sa.Connection, job_number: int, after: int, limit: int = PAGE) -> list[Event]:

@@ -21,6 +21,17 @@ ENDED = ("succeeded", "failed", "cancelled")
 PAGE_BYTES = 4 * 2**20
 """Specs in one page of a list, but for the first; an explicit matrix can be megabytes."""
 
+# Statements are built once: building one takes longer than running it.
+_OWNER = sa.select(owners.c.owner).where(owners.c.owner == sa.bindparam("the_owner")).with_for_update()
+_BY_KEY = sa.select(jobs).where(
+    jobs.c.owner == sa.bindparam("the_owner"), jobs.c.idempotency_key == sa.bindparam("the_key")
+)
+_INSERT = jobs.insert().returning(jobs)
+_WAITING = sa.select(sa.func.count()).where(
+    jobs.c.owner == sa.bindparam("the_owner"), jobs.c.status == "queued", jobs.c.deleted_at.is_(None)
+)
+_BY_IDS = sa.select(jobs).where(jobs.c.id.in_(sa.bindparam("job_ids", expanding=True)), jobs.c.deleted_at.is_(None))
+
 
 @dataclass(frozen=True, slots=True)
 class Submission:
@@ -42,8 +53,7 @@ def submit(connection: sa.Connection, wanted: Submission, now: float, max_queued
     content = json.dumps(wanted.spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(f"{wanted.priority}\n{content}".encode()).hexdigest()
     if wanted.key is not None:
-        query = sa.select(jobs).where(jobs.c.owner == wanted.owner, jobs.c.idempotency_key == wanted.key)
-        row = connection.execute(query).first()
+        row = connection.execute(_BY_KEY, {"the_owner": wanted.owner, "the_key": wanted.key}).first()
         if row is not None:
             return _repeated(Job(*row), digest, wanted.key), False
     _check_queue(connection, wanted.owner, max_queued)
@@ -70,15 +80,14 @@ def submit(connection: sa.Connection, wanted: Submission, now: float, max_queued
         "idempotency_key": wanted.key,
         "spec_digest": digest,
     }
-    job = Job(*connection.execute(jobs.insert().values(**values).returning(jobs)).one())
+    job = Job(*connection.execute(_INSERT, values).one())
     record(connection, job, now, [_status("queued")])
     return job, True
 
 
 def lock_owner(connection: sa.Connection, owner: str) -> None:
     """Hold an owner's row until the transaction ends, so that what is counted next stays true."""
-    query = sa.select(owners.c.owner).where(owners.c.owner == owner).with_for_update()
-    while connection.scalar(query) is None:
+    while connection.scalar(_OWNER, {"the_owner": owner}) is None:
         try:
             with connection.begin_nested():
                 connection.execute(owners.insert().values(owner=owner))
@@ -88,10 +97,7 @@ def lock_owner(connection: sa.Connection, owner: str) -> None:
 
 
 def _check_queue(connection: sa.Connection, owner: str, max_queued: int) -> None:
-    waiting = sa.select(sa.func.count()).where(
-        jobs.c.owner == owner, jobs.c.status == "queued", jobs.c.deleted_at.is_(None)
-    )
-    count = connection.scalar(waiting) or 0
+    count = connection.scalar(_WAITING, {"the_owner": owner}) or 0
     if count >= max_queued:
         detail = f"{owner} has {count:,} queued jobs; at most {max_queued:,} are allowed. Wait until one has started."
         raise Refusal(429, detail, "queue-full", {"Retry-After": "60"})
@@ -104,10 +110,6 @@ def _repeated(job: Job, digest: str, key: str) -> Job:
         detail = f"The Idempotency-Key {key!r} already made job {job.id} from another spec or priority."
         raise Refusal(422, detail, "idempotency-key")
     return job
-
-
-_BY_IDS = sa.select(jobs).where(jobs.c.id.in_(sa.bindparam("job_ids", expanding=True)), jobs.c.deleted_at.is_(None))
-"""Built once: building it takes as long as running it."""
 
 
 def find_jobs(connection: sa.Connection, job_ids: Iterable[str]) -> list[Job]:

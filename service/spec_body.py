@@ -5,7 +5,7 @@ from typing import Annotated, Any, NoReturn
 
 from fastapi import Depends, Request
 
-from phase_diagrams.problem import SpecError
+from phase_diagrams.problem import SpecError, unique_keys
 from phase_diagrams.spec import JobSpec, parse_spec
 from service.examples import EXAMPLE_SPEC
 from service.problem import Refusal
@@ -44,7 +44,7 @@ def parse_body(body: bytes, settings: Settings) -> JobSpec:
     JSON only: YAML's references make a small text grow without bound.
     """
     try:
-        document = json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        document = json.loads(body.decode("utf-8"), object_pairs_hook=unique_keys, parse_constant=_no_constant)
         spec = parse_spec(document)
     except SpecError:
         raise
@@ -69,15 +69,6 @@ def spec_components() -> dict[str, Any]:
     schema = JobSpec.model_json_schema(ref_template="#/components/schemas/{model}")
     parts = schema.pop("$defs", {})
     return {**parts, SCHEMA_NAME: schema}
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise SpecError([("", f"the key {repeated[:60]!r} is given twice")])
-    return document
 
 
 def _no_constant(text: str) -> NoReturn:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import ray
+from ray._private import services as ray_services
 
 from phase_diagrams.spec import Resources
 
@@ -133,7 +134,7 @@ def _visit(address: str, store_bytes: int) -> Iterator[None]:
 def _has_node(address: str) -> bool:
     """Whether a node of the cluster at HOST:PORT runs on this machine."""
     # Ray has no public way to ask; localhost stands for an address that other machines know too.
-    services: Any = ray._private.services
+    services: Any = ray_services
     here = _places(services.canonicalize_bootstrap_address(address))
     return any(here & _places(found) for found in services.find_gcs_addresses())
 

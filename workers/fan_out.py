@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from ray import tune
 
 from phase_diagrams.folder import PACKS, Folder
+from phase_diagrams.pace import ESTIMATED
+from phase_diagrams.pace_cache import read_paces
 from phase_diagrams.pack import Pack
 from phase_diagrams.planner import Planner
 from phase_diagrams.spec import JobSpec, spec_json
@@ -61,7 +63,8 @@ def fan_out(job: Job, planner: Planner, seat: Seat, listener: Listener, scratch:
     in the end given up one trial at a time; raises FanOutError if nothing can be run. `train` names the training
     function as "module:name".
     """
-    queue = PackQueue(job.spec, planner, listener.asked)
+    paces = read_paces() if seat.device == "cpu" else ESTIMATED
+    queue = PackQueue(job.spec, planner, listener.asked, paces)
     searcher = PackSearcher(queue, _row_reader(job.folder, planner), listener.finished, listener.failed)
     order = Order(spec_json(job.spec), job.dictionary, job.location, seat.device, train)
     fruitless, tunes = 0, 0

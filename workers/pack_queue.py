@@ -7,6 +7,7 @@ from typing import Literal
 
 import pyarrow as pa
 
+from phase_diagrams.pace import ESTIMATED, Paces
 from phase_diagrams.pack import Pack, cut_packs, halve
 from phase_diagrams.planner import Planner
 from phase_diagrams.spec import JobSpec
@@ -57,6 +58,8 @@ class PackQueue:
     planner: Planner
     on_ask: Callable[[list[Pack]], None] = lambda packs: None
     """Hears of every round as it is cut; of an empty list once the planner is done."""
+    paces: Paces = ESTIMATED
+    """How long shapes take; it decides how much goes into a pack."""
     _waiting: deque[Attempt] = field(default_factory=deque, init=False)
     _running: dict[str, Attempt] = field(default_factory=dict, init=False)
     finished: int = field(default=0, init=False)
@@ -123,7 +126,7 @@ class PackQueue:
         return not self._waiting and not self._running
 
     def _ask(self) -> None:
-        packs = cut_packs(self.spec, self.planner.ask())
+        packs = cut_packs(self.spec, self.planner.ask(), self.paces)
         self._last = not packs and self.planner.done
         if packs or self._last:
             self.on_ask(packs)

@@ -8,6 +8,7 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from phase_diagrams.pack import Pack
+from phase_diagrams.proxy import Proxy
 from phase_diagrams.scores import Scores
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.tables import TRIALS
@@ -28,7 +29,7 @@ def run_pack(spec: JobSpec, dictionary: Floats, pack: Pack, device: str = "cpu")
     with threadpool_limits(limits=1):
         stream = open_stream(spec.data, dictionary, pack.sparsity, data_key(spec, pack.sparsity, pack.seed))
         data = draw_evaluation_data(stream)
-        models = [open_model(trial, dictionary, data) for trial in pack.trials]
+        models = [open_model(trial, spec.proxy, dictionary, data) for trial in pack.trials]
         trained = _train(models, stream, spec, device)
         rows = [
             _row(spec, pack, index, _evaluate(spec, models[index], trained[index], dictionary, data), trained[index])
@@ -37,20 +38,23 @@ def run_pack(spec: JobSpec, dictionary: Floats, pack: Pack, device: str = "cpu")
     return pa.Table.from_pylist(rows, schema=TRIALS)
 
 
-def open_model(trial: Trial, dictionary: Floats, data: EvaluationData) -> Model:
+def open_model(trial: Trial, proxy: Proxy, dictionary: Floats, data: EvaluationData) -> Model:
     """A trial's SAE before training."""
     condition = trial.condition
-    gamma_squared = reweighting(data.inputs, condition.exponent)
+    gamma_squared = reweighting(proxy, condition.exponent, data.inputs, dictionary)
     return Model(initialise(trial, dictionary), condition.activation, gamma_squared)
 
 
 def _train(models: list[Model], stream: Stream, spec: JobSpec, device: str) -> list[Trained]:
-    if device == "cpu":
-        return train(models, stream, spec.training, spec.sae.tied)
-    # Torch costs seconds and half a gigabyte to import: only packs on a GPU pay for it.
-    from workers.torch_training import train_on
+    training, tied = spec.training, spec.sae.tied
+    if device == "cpu" and training.precision == "float32":
+        return train(models, stream, training, tied)
+    # Torch costs seconds and half a gigabyte to import: only packs that need it pay for it.
+    from workers.torch_training import step_budget, train_on
 
-    return train_on(models, stream, spec.training, spec.sae.tied, device)
+    # On a CPU one model at a time: a product of several could add in another order, and no pack may change a row.
+    budget = 0 if device == "cpu" else step_budget(device, spec.resources.gpus_per_trial)
+    return train_on(models, stream, training, tied, device, budget)
 
 
 def _evaluate(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from phase_diagrams.proxy import Proxy, proxy_values
 from phase_diagrams.trial import Trial, initialisation_key
 
 Floats = npt.NDArray[np.float32]
@@ -49,18 +50,14 @@ def initialise(trial: Trial, dictionary: Floats) -> Weights:
     return Weights(encoder, encoder.copy(), zeros, np.zeros(n_inputs, np.float32))
 
 
-def reweighting(inputs: Floats, exponent: float) -> Floats:
+def reweighting(proxy: Proxy, exponent: float, inputs: Floats, dictionary: Floats) -> Floats:
     """gamma_i^2 with gamma_i = s_i^alpha (arXiv 2506.15963, the weighted loss), shape (n_inputs,).
 
-    s_i is the variance of input dimension i over `inputs` (samples, n_inputs), normalised to mean 1, so that alpha does
-    not change the learning rate. An input that never varies has no loss to weight and keeps gamma_i = 1.
+    s_i is what the proxy says of input dimension i over `inputs` (samples, n_inputs).
     """
     if exponent == 0:
         return np.ones(inputs.shape[1], np.float32)
-    variance = inputs.astype(np.float64).var(axis=0)
-    varies = variance > 0
-    polysemanticity = np.where(varies, variance / variance[varies].mean() if varies.any() else 1.0, 1.0)
-    return np.asarray(polysemanticity ** (2 * exponent), dtype=np.float32)
+    return np.asarray(proxy_values(proxy, inputs, dictionary) ** (2 * exponent), dtype=np.float32)
 
 
 def learning_rates(schedule: str, peak: float, steps: int) -> npt.NDArray[np.float64]:

@@ -1,164 +1,149 @@
 """Starting weights and a data stream to trained weights, in torch: the reference, and the way onto a GPU.
 
-Models of equal shape and activation are stacked on a leading axis. The gradients are those of workers/kernels.py,
-written as batched matrix products; nothing inside the loop waits for the device.
+Models of equal shape and k are stacked; stacks take turns at each chunk of batches, which is drawn once for all of
+them. Between two looks at converged trials the host waits for nothing that the device still computes.
 """
 
 import time
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
 
-from phase_diagrams.activation import Activation
 from phase_diagrams.spec import Training
+from workers.device_group import DeviceGroup
+from workers.feed import Chunk, Feed, side_stream
 from workers.sae import Weights, learning_rates
-from workers.sampler import Stream, draw_batches
+from workers.sampler import Stream
+from workers.stack import same_stack, stack, stack_objectives
+from workers.stopping import Rates, next_look, shorten
 from workers.training import Model, Trained
 
-_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
-_CHUNK_STEPS = 16
-"""Batches copied to the device at a time; heuristic: hides the latency of the copy, costs little memory."""
+HOST_BUDGET = 2**28
+"""Bytes of a stack's step on a CPU; heuristic: enough that a product outweighs its call."""
+GPU_SHARE = 0.6
+"""Share of a pack's part of the GPU memory that a stack's step may take; heuristic: the rest is the CUDA context, the
+parameters, and what the allocator cannot use."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stack:
-    """Parameters of several SAEs of one shape; a tied stack's decoder is its encoder."""
+@dataclass(slots=True)
+class _Course:
+    """What the host knows of one model while it trains."""
 
-    encoder: Tensor  # (models, latents, inputs)
-    decoder: Tensor  # (models, latents, inputs)
-    encoder_bias: Tensor  # (models, 1, latents)
-    decoder_bias: Tensor  # (models, 1, inputs)
+    rates: Rates
+    losses: npt.NDArray[np.float64]  # (steps,), NaN where they are not known yet
+    weights: Weights | None = None
 
-    def parameters(self, tied: bool) -> list[Tensor]:
-        """The tensors that training changes."""
-        return [self.encoder] if tied else [self.encoder, self.decoder, self.encoder_bias, self.decoder_bias]
-
-
-def stack(weights: Sequence[Weights], tied: bool, device: str, dtype: torch.dtype = torch.float32) -> Stack:
-    """Stack weights of equal shape on a device."""
-
-    def tensor(name: str, row: bool = False) -> Tensor:
-        array = np.stack([getattr(one, name) for one in weights])
-        return torch.tensor(array[:, None] if row else array, device=device, dtype=dtype)
-
-    encoder = tensor("encoder")
-    return Stack(
-        encoder,
-        encoder if tied else tensor("decoder"),
-        tensor("encoder_bias", row=True),
-        tensor("decoder_bias", row=True),
-    )
+    @property
+    def ended(self) -> bool:
+        return self.weights is not None
 
 
-def activate(pre: Tensor, activation: Activation) -> Tensor:
-    """Latents z of pre-activations (models, batch, latents): sigma of the SAE."""
-    z = torch.relu(pre)
-    if activation.kind == "topk":
-        assert activation.k is not None
-        kept = z.topk(activation.k, dim=-1).indices
-        return torch.zeros_like(z).scatter(-1, kept, z.gather(-1, kept))
-    if activation.kind == "batchtopk":
-        assert activation.k is not None
-        flat = z.flatten(1)
-        least = flat.topk(activation.k * z.shape[1], dim=-1).values[:, -1]
-        return torch.where(z >= least[:, None, None], z, 0)
-    return z
+def train_on(
+    models: Sequence[Model], stream: Stream, training: Training, tied: bool, device: str, budget: int = HOST_BUDGET
+) -> list[Trained]:
+    """Train every model on the same batches as `workers.training.train` draws, on a torch device.
 
-
-def reconstruct(model: Stack, inputs: Tensor, activation: Activation) -> tuple[Tensor, Tensor]:
-    """Latents (models, batch, latents) and reconstruction (models, batch, inputs) of inputs (batch, inputs)."""
-    pre = torch.matmul(inputs - model.decoder_bias, model.encoder.mT) + model.encoder_bias
-    z = activate(pre, activation)
-    return z, torch.matmul(z, model.decoder) + model.decoder_bias
-
-
-def losses_and_gradients(
-    model: Stack, inputs: Tensor, activation: Activation, gamma_squared: Tensor, tied: bool
-) -> tuple[Tensor, list[Tensor]]:
-    """Loss of each model (models,) and its gradients, as `Stack.parameters`; gamma_squared (models, 1, inputs)."""
-    batch = inputs.shape[0]
-    l1 = activation.l1 or 0.0
-    z, reconstruction = reconstruct(model, inputs, activation)
-    residual = reconstruction - inputs
-    weighted = gamma_squared * residual
-    loss = ((weighted * residual).sum((1, 2)) + l1 * z.sum((1, 2))) / batch
-    g = weighted * (2.0 / batch)
-    dz = torch.where(z > 0, torch.matmul(g, model.decoder.mT) + l1 / batch, 0)
-    decoder = torch.matmul(z.mT, g)
-    encoder = torch.matmul(dz.mT, inputs - model.decoder_bias)
-    if tied:
-        return loss, [encoder + decoder]
-    dz_total = dz.sum(1, keepdim=True)
-    return loss, [encoder, decoder, dz_total, g.sum(1, keepdim=True) - torch.matmul(dz_total, model.encoder)]
-
-
-def train_on(models: Sequence[Model], stream: Stream, training: Training, tied: bool, device: str) -> list[Trained]:
-    """Train every model on the same batches as `workers.training.train` draws, on a torch device."""
-
-    def shape(index: int) -> tuple[tuple[int, ...], str]:
-        return models[index].weights.encoder.shape, str(models[index].activation)
-
-    results: dict[int, Trained] = {}
-    for _, group in groupby(sorted(range(len(models)), key=shape), key=shape):
-        members = list(group)
-        trained = _train_stack([models[index] for index in members], stream, training, tied, device)
-        results.update(zip(members, trained, strict=True))
-    return [results[index] for index in range(len(models))]
-
-
-def _train_stack(models: Sequence[Model], stream: Stream, training: Training, tied: bool, device: str) -> list[Trained]:
+    `budget` bounds the bytes that a step needs at a time; with a budget of 0 every model is a stack of its own, whose
+    numbers depend on no other.
+    """
     began = time.perf_counter()
-    activation = models[0].activation
-    model = stack([one.weights for one in models], tied, device)
-    gamma_squared = torch.tensor(np.stack([one.gamma_squared for one in models])[:, None], device=device)
-    means = [torch.zeros_like(parameter) for parameter in model.parameters(tied)]
-    squares = [torch.zeros_like(parameter) for parameter in model.parameters(tied)]
     rates = learning_rates(training.schedule, training.learning_rate, training.steps)
-    losses = torch.empty(training.steps, len(models), device=device)
-    for step in range(training.steps):
-        if step % _CHUNK_STEPS == 0:
-            batches = draw_batches(stream, step, min(_CHUNK_STEPS, training.steps - step), training.batch_size)
-            chunk = torch.from_numpy(batches.samples[:, : training.batch_size, : stream.n_inputs].copy()).to(device)
-        loss, gradients = losses_and_gradients(model, chunk[step % _CHUNK_STEPS], activation, gamma_squared, tied)
-        losses[step] = loss
-        if not tied:
-            along = (gradients[1] * model.decoder).sum(-1, keepdim=True)
-            gradients[1] = gradients[1] - along * model.decoder
-        _adam(model.parameters(tied), gradients, means, squares, float(rates[step]), step + 1)
-        if not tied:
-            model.decoder.div_(model.decoder.norm(dim=-1, keepdim=True))
-    curves = losses.T.cpu().numpy().astype(np.float64)
-    seconds = (time.perf_counter() - began) / len(models)
-    return [_close(model, one, index, curves[index], seconds) for index, one in enumerate(models)]
+    courses = [_Course(rates, np.full(training.steps, np.nan)) for _ in models]
+    with side_stream(device), torch.no_grad():
+        feed = Feed(stream, training, device)
+        _run(_open_groups(models, training, tied, feed, budget), courses, training, feed)
+    shares = np.array(
+        [len(course.rates) * len(one.weights.encoder) for one, course in zip(models, courses, strict=True)]
+    )
+    seconds = (time.perf_counter() - began) * shares / shares.sum()
+    return [_close(course, float(spent)) for course, spent in zip(courses, seconds, strict=True)]
 
 
-def _adam(
-    parameters: list[Tensor],
-    gradients: list[Tensor],
-    means: list[Tensor],
-    squares: list[Tensor],
-    rate: float,
-    step: int,
-) -> None:
-    """One Adam step (Kingma & Ba 2015, Algorithm 1), in the order of operations of the CPU kernel."""
-    size = rate / (1 - _BETA1**step)
-    unbias = 1 / (1 - _BETA2**step) ** 0.5
-    for parameter, gradient, mean, square in zip(parameters, gradients, means, squares, strict=True):
-        mean.mul_(_BETA1).add_(gradient, alpha=1 - _BETA1)
-        square.mul_(_BETA2).addcmul_(gradient, gradient, value=1 - _BETA2)
-        parameter.addcdiv_(mean, square.sqrt().mul_(unbias).add_(_EPSILON), value=-size)
+def step_budget(device: str, share: float) -> int:
+    """The budget of a pack on a device of which it has a share (resources.gpus_per_trial)."""
+    if torch.device(device).type != "cuda":
+        return HOST_BUDGET
+    total = torch.cuda.mem_get_info(device)[1]
+    return int(GPU_SHARE * min(1.0, share) * total)
 
 
-def _close(model: Stack, start: Model, index: int, losses: np.ndarray, seconds: float) -> Trained:
+def step_bytes(model: Model, batch_size: int) -> int:
+    """Memory of one model in a step: seven arrays of latents by samples, three of inputs by samples, float32."""
+    n_latents, n_inputs = model.weights.encoder.shape
+    return int(4 * batch_size * (7 * n_latents + 3 * n_inputs))
+
+
+def _open_groups(models: Sequence[Model], training: Training, tied: bool, feed: Feed, budget: int) -> list[DeviceGroup]:
+    def key(index: int) -> tuple[int, ...]:
+        return same_stack(models[index])
+
+    device, rounded, groups = str(feed.ring.device), training.precision == "bfloat16", []
+    for _, equal in groupby(sorted(range(len(models)), key=key), key=key):
+        members = list(equal)
+        most = max(1, budget // step_bytes(models[members[0]], training.batch_size))
+        for part in (members[first : first + most] for first in range(0, len(members), most)):
+            chosen = [models[index] for index in part]
+            model = stack([one.weights for one in chosen], tied, device)
+            objective = stack_objectives(chosen, training.batch_size, device, rounded)
+            groups.append(DeviceGroup(part, model, objective, feed.ring))
+    return groups
+
+
+def _run(groups: list[DeviceGroup], courses: list[_Course], training: Training, feed: Feed) -> None:
+    pool = torch.cuda.graph_pool_handle() if feed.ring.is_cuda else None
+    unread: deque[Chunk] = deque()
+    for chunk in feed.chunks():
+        while len(unread) > 1:
+            _read(groups, unread.popleft(), courses)
+        for group in groups:
+            rates = np.stack([_rates(courses[index], chunk) for index in group.members], axis=1)
+            group.run(chunk, rates, pool)
+        unread.append(chunk)
+        if chunk.last == next_look(chunk.first, training):
+            feed.wait()
+            while unread:
+                _read(groups, unread.popleft(), courses)
+            groups = _look(groups, courses, chunk.last, training)
+            if not groups:
+                return
+
+
+def _rates(course: _Course, chunk: Chunk) -> npt.NDArray[np.float64]:
+    """A model's learning rates in a chunk; 0 after its end, while others of its stack go on."""
+    rates = course.rates[chunk.first : chunk.last]
+    return np.pad(rates, (0, chunk.last - chunk.first - len(rates)))
+
+
+def _read(groups: list[DeviceGroup], chunk: Chunk, courses: list[_Course]) -> None:
+    for group in groups:
+        for index, losses in zip(group.members, group.losses(chunk), strict=True):
+            courses[index].losses[chunk.first : chunk.last] = losses
+
+
+def _look(groups: list[DeviceGroup], courses: list[_Course], step: int, training: Training) -> list[DeviceGroup]:
+    """End the models whose last step this was or that diverged, shorten those that converged; the groups that go on."""
+    for group in groups:
+        for place, index in enumerate(group.members):
+            course = courses[index]
+            if not course.ended and (step == len(course.rates) or not np.isfinite(course.losses[:step]).all()):
+                course.weights = group.model.weights(place)
+            course.rates = shorten(course.rates, course.losses[:step], training)
+        places = [place for place, index in enumerate(group.members) if not courses[index].ended]
+        # A smaller stack costs a capture, so models that have ended stay until they are half of it.
+        if 0 < 2 * len(places) <= len(group.members):
+            group.keep(places)
+    return [group for group in groups if not all(courses[index].ended for index in group.members)]
+
+
+def _close(course: _Course, seconds: float) -> Trained:
+    assert course.weights is not None
+    losses = course.losses[: len(course.rates)]
     finite = np.isfinite(losses)
     if not finite.all():
         losses = np.where(np.arange(len(losses)) < int(np.argmin(finite)), losses, np.nan)
-    arrays = {
-        name: getattr(model, name)[index].cpu().numpy().reshape(getattr(start.weights, name).shape)
-        for name in ("encoder", "decoder", "encoder_bias", "decoder_bias")
-    }
-    return Trained(replace(start.weights, **arrays), losses, seconds)
+    return Trained(course.weights, losses, seconds)

@@ -13,6 +13,7 @@ from workers.kernels import BATCHTOPK, RELU, TOPK, train_steps
 from workers.lanes import LANES
 from workers.sae import Floats, Weights, learning_rates
 from workers.sampler import Batches, Stream, fill_batches, open_batches
+from workers.stopping import next_look, shorten
 
 KINDS = {"topk": TOPK, "batchtopk": BATCHTOPK, "relu": RELU, "relu_l1": RELU}
 
@@ -34,7 +35,7 @@ class Trained:
     """One trained SAE: its weights, the training loss of every step, and what it cost."""
 
     weights: Weights
-    losses: npt.NDArray[np.float64]  # (steps,), NaN from the step at which it diverged
+    losses: npt.NDArray[np.float64]  # (steps taken,), NaN from the step at which it diverged
     seconds: float
 
 
@@ -50,7 +51,7 @@ class _State:
 
 def train(models: Sequence[Model], stream: Stream, training: Training, tied: bool) -> list[Trained]:
     """Train every model on the same batches; each one's numbers are those of training it alone, bit for bit."""
-    rates = learning_rates(training.schedule, training.learning_rate, training.steps)
+    rates = [learning_rates(training.schedule, training.learning_rate, training.steps)] * len(models)
     states = [_open_state(model.weights, tied) for model in models]
     losses = np.full((len(models), training.steps), np.nan)
     seconds = np.zeros(len(models))
@@ -58,23 +59,24 @@ def train(models: Sequence[Model], stream: Stream, training: Training, tied: boo
     size = -(-training.batch_size // LANES) * LANES * (-(-stream.n_inputs // LANES) * LANES)
     chunk = max(1, _CHUNK_FLOATS // size)
     room = open_batches(stream, min(chunk, training.steps), training.batch_size)
-    for first in range(0, training.steps, chunk):
-        steps = range(first, min(first + chunk, training.steps))
+    first = 0
+    while running:
+        last = min(first + chunk, next_look(first, training))
         began = time.perf_counter()
-        batches = room.head(len(steps))
+        batches = room.head(last - first)
         fill_batches(stream, first, batches)
-        shared = (time.perf_counter() - began) / max(1, len(running))
+        shared = (time.perf_counter() - began) / len(running)
         for index in sorted(running):
             began = time.perf_counter()
-            here = losses[index, first : steps.stop]
-            finite = _train_chunk(models[index], states[index], tied, batches, first, rates[first : steps.stop], here)
-            if not finite:
+            here = losses[index, first:last]
+            finite = _train_chunk(models[index], states[index], tied, batches, first, rates[index][first:last], here)
+            rates[index] = shorten(rates[index], losses[index, :last], training)
+            if not finite or last == len(rates[index]):
                 running.discard(index)
             seconds[index] += shared + time.perf_counter() - began
-        if not running:
-            break
+        first = last
     return [
-        Trained(_close_state(model, state), losses[index], float(seconds[index]))
+        Trained(_close_state(model, state), losses[index, : len(rates[index])], float(seconds[index]))
         for index, (model, state) in enumerate(zip(models, states, strict=True))
     ]
 

@@ -20,7 +20,7 @@ from tests.service.test_operations import serving
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 SHELL = f"""
 set -eu
-curl() {{ command curl --show-error --max-time 60 --write-out '%{{stderr}}%{{http_code}}\\n' "$@"; }}
+curl() {{ command curl --show-error --max-time 200 --write-out '%{{stderr}}%{{http_code}}\\n' "$@"; }}
 saephase() {{ {sys.executable} -m saephase "$@" 2> token.log; }}
 """
 """Tells the status of every curl on standard error, wherever its output goes."""
@@ -74,7 +74,7 @@ def test_every_command_gets_the_status_that_the_page_promises(tmp_path: Path) ->
                 env=environment(SAEPHASE_URL=url, SAEPHASE_DATA=str(tmp_path)),
                 capture_output=True,
                 text=True,
-                timeout=240,
+                timeout=300,
                 check=False,
             )
         finally:

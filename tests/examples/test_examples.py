@@ -20,7 +20,7 @@ def saephase(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
 def test_every_example_has_a_plan(path: Path) -> None:
-    done = saephase("plan", str(path))
+    done = saephase("plan", str(path), "--estimate")
     assert done.returncode == 0, done.stderr
     assert f"{read_spec(path.read_text()).n_trials:,}" in done.stdout
 

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from phase_diagrams.boundary import LENGTH_SCALES, STEEPNESSES, LevelSet, fit_boundary, level_set
+from phase_diagrams.binomial_field import LENGTH_SCALES, STEEPNESSES
+from phase_diagrams.boundary import LevelSet, fit_boundary, level_set
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int_]

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phase_diagrams.cost import START_SECONDS, WORKER_BYTES, driver_bytes, plan_cost
-from phase_diagrams.pack import trial_cost
+from phase_diagrams.pace import Pace, Paces, shape_name, trial_cost
+from phase_diagrams.pack import cut_packs
 from phase_diagrams.spec import JobSpec, parse_spec
 from phase_diagrams.trial import grid_trials, trial_namer
 
@@ -61,3 +62,26 @@ def test_memory_grows_with_the_width_of_a_pack_and_the_length_of_a_plan() -> Non
     )
     assert WORKER_BYTES < plan_cost(narrow, 2).pack_bytes < plan_cost(wide, 2).pack_bytes
     assert driver_bytes(a_spec(seeds=3)) < driver_bytes(a_spec(seeds=3000))
+
+
+def test_measured_paces_set_the_time_and_the_rest_is_estimated() -> None:
+    spec = a_spec(steps=1000, seeds=1)
+    shapes = {shape_name(spec, trial.condition) for trial in grid_trials(spec)}
+    assert len(shapes) == 4
+    paces = Paces(dict.fromkeys(shapes, Pace(step=0.001, draw=0.002, trial=0.5)))
+    # Two streams of eight trainings: 2 s of drawing, and 8 times 1 s of steps and 0.5 s of scoring.
+    assert plan_cost(spec, 1, paces=paces).seconds == pytest.approx(START_SECONDS + 2 * (2 + 8 * 1.5))
+    assert plan_cost(spec, 2, paces=paces).seconds == pytest.approx(START_SECONDS + 2 + 8 * 1.5)
+    assert paces.missing(spec, grid_trials(spec)) == []
+    half = Paces({name: paces.shapes[name] for name in sorted(shapes)[:2]})
+    assert {shape_name(spec, one) for one in half.missing(spec, grid_trials(spec))} == set(sorted(shapes)[2:])
+    assert plan_cost(spec, 1).seconds < plan_cost(spec, 1, paces=half).seconds < plan_cost(spec, 1, paces=paces).seconds
+
+
+def test_packs_are_cut_by_measured_time_and_by_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = a_spec(steps=1000, seeds=1)
+    slow = Paces({shape_name(spec, trial.condition): Pace(0.006, 0.0, 0.0) for trial in grid_trials(spec)})
+    assert [len(pack.trials) for pack in cut_packs(spec, grid_trials(spec))] == [8, 8]
+    assert sorted(len(pack.trials) for pack in cut_packs(spec, grid_trials(spec), slow)) == [2, 2, 3, 3, 3, 3]
+    monkeypatch.setattr("phase_diagrams.pack.MAX_PACK_BYTES", 0)
+    assert all(len(pack.trials) == 1 for pack in cut_packs(spec, grid_trials(spec)))

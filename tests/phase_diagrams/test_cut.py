@@ -13,8 +13,10 @@ from phase_diagrams.cut import Cut, CutError, cut_diagrams, median_interval
 from phase_diagrams.cut_picture import cut_source
 from phase_diagrams.cut_report import cut_json, cut_sentences
 from phase_diagrams.difference import Side
+from phase_diagrams.refine_planner import coarse_trials
 from phase_diagrams.spec import parse_spec
 from phase_diagrams.tables import CUT, METRICS
+from tests.phase_diagrams.planted_boundary import planted_rows, refined_spec
 from tests.phase_diagrams.synthetic_trials import small_spec, synthetic_trials
 
 FINE = {"sparsity": {"start": 0.5, "stop": 0.98, "num": 9, "spacing": "log_density"}, "seeds": 8}
@@ -146,3 +148,12 @@ def test_no_transition_is_told_as_none() -> None:
     cut: Cut = cut_diagrams([side], "sparsity", {"hidden_dim": "40"})
     assert {sized.transition for sized in cut.transitions} == {None}
     assert all("no transition, all seeds agree" in said for said in cut_sentences(cut))
+
+
+def test_a_refined_diagram_is_cut_where_it_was_trained() -> None:
+    spec = refined_spec()
+    side = Side(spec, planted_rows(spec, coarse_trials(spec)))
+    cut = cut_diagrams([side], "sparsity", {"hidden_dim": "40"})
+    assert {row["value"] for row in cut.table.to_pylist()} == set(spec.grid.sparsity)
+    between = next(width for width in spec.widths if width not in spec.grid.hidden_dim)
+    assert cut_diagrams([side], "sparsity", {"hidden_dim": str(between)}).table.num_rows == 0

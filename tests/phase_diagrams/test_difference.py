@@ -6,8 +6,11 @@ import pyarrow.compute as pc
 import pytest
 
 from phase_diagrams.difference import IncompatibleError, Side, compare_diagrams, compare_seeds, seed_outcomes
+from phase_diagrams.refine_planner import coarse_trials
+from phase_diagrams.spec import JobSpec
 from phase_diagrams.tables import DIFFERENCE, DISPLACEMENT
 from phase_diagrams.two_samples import benjamini_hochberg
+from tests.phase_diagrams.planted_boundary import planted_rows, refined_spec
 from tests.phase_diagrams.synthetic_trials import small_spec, synthetic_trials
 
 GRID = {"sparsity": [0.5, 0.7, 0.8, 0.9, 0.95, 0.98], "activation": ["topk:1", "topk:2"], "seeds": 6}
@@ -139,3 +142,33 @@ def test_the_order_of_rows_is_void() -> None:
     one, other = _side(0), _side(1)
     shuffled = one.trials.take(pa.array(np.random.default_rng(0).permutation(one.trials.num_rows)))
     assert compare_seeds(dataclasses.replace(one, trials=shuffled), other) == compare_seeds(one, other)
+
+
+def test_refined_diagrams_are_compared_on_the_candidates_that_both_trained() -> None:
+    spec = refined_spec()
+    side = Side(spec, planted_rows(spec, coarse_trials(spec)))
+    off_grid = spec.sparsities[1]
+    assert off_grid not in spec.grid.sparsity
+    moved = pa.array(np.where(side.trials["sparsity"].to_numpy() == 0.5, off_grid, side.trials["sparsity"].to_numpy()))
+    at = side.trials.column_names.index("sparsity")
+    other = Side(spec, side.trials.set_column(at, side.trials.schema.field(at), moved))
+    found = compare_diagrams(other, other)
+    assert (found.plane.n_conditions, found.only_one) == (spec.n_conditions, 0)
+    assert off_grid in _column(found.cells, "sparsity")
+    assert set(_column(compare_seeds(side, other)[0], "sparsity")) == set(spec.grid.sparsity) - {0.5}
+
+
+def test_a_refined_diagram_is_compared_with_a_grid_on_the_grid_s_values() -> None:
+    refined = refined_spec()
+    grid = JobSpec.model_validate(refined.model_dump(exclude={"refine"}))
+    rows = planted_rows(refined, coarse_trials(refined))
+    found = compare_diagrams(Side(refined, rows), Side(grid, rows))
+    assert found.plane.sparsities == refined.grid.sparsity
+    assert found.cells.num_rows == 2 * grid.n_conditions
+    assert (found.only_one, found.only_other) == (refined.n_conditions - grid.n_conditions, 0)
+
+
+def test_seeds_off_the_grid_count_in_no_cell() -> None:
+    side = _side()
+    fewer = Side(_side(seeds=4).spec, side.trials)
+    assert set(_column(compare_seeds(fewer, fewer)[0], "n_one")) == {4}

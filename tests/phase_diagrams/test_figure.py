@@ -1,3 +1,4 @@
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -7,8 +8,10 @@ from phase_diagrams.conditions import condition_table
 from phase_diagrams.figure import ALL_DIVERGED, NOT_FINISHED, Diagram, diagram
 from phase_diagrams.layout import density_of
 from phase_diagrams.panel import boundary_table, trace_boundaries
+from phase_diagrams.refine_planner import coarse_trials
 from phase_diagrams.spec import JobSpec, parse_spec
-from phase_diagrams.tables import BOUNDARY, CONDITIONS
+from phase_diagrams.tables import BOUNDARY, CONDITIONS, TRIALS
+from tests.phase_diagrams.planted_boundary import planted_rows, refined_spec
 from tests.phase_diagrams.synthetic_trials import small_spec, synthetic_trials
 
 
@@ -194,3 +197,26 @@ def test_a_flag_stands_inside_each_cell_that_theory_and_measurement_judge_the_op
             and float(str(cell["y"])) < float(str(flag["fy"])) < float(str(cell["y2"]))
         )
         assert cell["disagreement"] == flag["disagreement"]
+
+
+def test_a_refined_picture_shows_what_was_asked_for_and_strikes_what_failed() -> None:
+    spec = refined_spec(budget=110)
+    rows = planted_rows(spec, coarse_trials(spec))
+    lost = rows["sparsity"].to_numpy() == 0.5
+    rows = rows.set_column(rows.column_names.index("diverged"), TRIALS.field("diverged"), pa.array(lost))
+    rows = rows.set_column(
+        rows.column_names.index("objective"),
+        TRIALS.field("objective"),
+        pa.array(np.where(lost, np.nan, 0.05), from_pandas=True),
+    )
+    conditions = condition_table(spec, rows)
+    picture = diagram(spec, conditions, boundary_table(trace_boundaries(spec, conditions)))
+    cells, missing = picture.layer("cell"), picture.layer("missing")
+    assert (len(cells), len(missing)) == (20, 5)
+    assert {row["P"] for row in missing} == {ALL_DIVERGED}
+    assert [dict(stroke) for stroke in picture.hatch] == [
+        {name: row[name] for name in ("x", "x2", "y", "y2")} for row in missing
+    ]
+    assert "refinement trained 25 of 1,353 candidate conditions" in picture.subtitle
+    assert "Up to 4 seeds" in picture.caption.replace("\u00a0", " ")
+    assert picture.layer("curve")

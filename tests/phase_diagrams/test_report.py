@@ -7,15 +7,19 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from phase_diagrams.exponent_search import ExponentSearch
 from phase_diagrams.folder import Folder, open_folder, table_bytes
 from phase_diagrams.report import ARTIFACTS, MANIFEST, write_manifest, write_report
 from phase_diagrams.spec import read_spec
 from phase_diagrams.superposition import random_unit
 from phase_diagrams.tables import BOUNDARY, CONDITIONS, TRIALS
+from tests.phase_diagrams.responses import Laboratory, ask_to_the_end, search_spec
 from tests.phase_diagrams.synthetic_trials import small_spec, synthetic_trials
 
 SPEC = small_spec("a report", activation=["topk:2"], sparsity=[0.5, 0.8, 0.9, 0.95])
 DICTIONARY = random_unit(40, 10, 0)
+PLAIN = [name for name in ARTIFACTS if not name.startswith("reweighting.")]
+"""What a job without an exponent search has."""
 
 
 def _report(folder: Folder, missing: float = 0.2) -> None:
@@ -34,7 +38,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_folder_holds_what_the_contract_lists(reported: Path) -> None:
-    assert set(ARTIFACTS) | {MANIFEST, "notes.txt"} == {file.name for file in reported.iterdir() if file.is_file()}
+    assert {*PLAIN, MANIFEST, "notes.txt"} == {file.name for file in reported.iterdir() if file.is_file()}
     assert read_spec((reported / "spec.json").read_text()) == SPEC
     assert pq.read_schema(reported / "conditions.parquet").equals(CONDITIONS, check_metadata=True)
     assert pq.read_schema(reported / "boundary.parquet").equals(BOUNDARY, check_metadata=True)
@@ -44,7 +48,7 @@ def test_the_folder_holds_what_the_contract_lists(reported: Path) -> None:
 
 def test_the_manifest_lists_every_artifact_but_itself_as_it_lies_there(reported: Path) -> None:
     manifest = json.loads((reported / MANIFEST).read_text())
-    assert [entry["name"] for entry in manifest["files"]] == list(ARTIFACTS)
+    assert [entry["name"] for entry in manifest["files"]] == PLAIN
     for entry in manifest["files"]:
         content = (reported / entry["name"]).read_bytes()
         assert entry["bytes"] == len(content)
@@ -80,7 +84,26 @@ def test_a_job_without_any_finished_trial_gets_its_report_too(tmp_path: Path) ->
     )
     assert summary.trials_finished == 0
     listed = [entry["name"] for entry in json.loads(folder.read(MANIFEST))["files"]]
-    assert listed == [name for name in ARTIFACTS if name != "trials.parquet"]
+    assert listed == [name for name in PLAIN if name != "trials.parquet"]
+
+
+def test_an_exponent_search_adds_its_table_and_its_picture(tmp_path: Path) -> None:
+    spec = search_spec(grid={"sparsity": [0.5, 0.9], "seeds": 2}, search={"trials": 2, "batch": 2})
+    laboratory = Laboratory(spec, lambda condition: 0.2 * condition.exponent)
+    rounds, trials = ask_to_the_end(ExponentSearch(spec, lambda study, count: [0.3] * count), laboratory)
+    folder = open_folder(str(tmp_path))
+    folder.write("trials.parquet", table_bytes(trials))
+    summary = write_report(folder, spec, DICTIONARY, trials, device="2 cores", wall_seconds=1, train_seconds=7)
+    assert [entry["name"] for entry in json.loads(folder.read(MANIFEST))["files"]] == list(ARTIFACTS)
+    assert pq.read_table(tmp_path / "reweighting.parquet").num_rows == 4
+    assert pq.read_table(tmp_path / "conditions.parquet").num_rows == 4, "the diagram is the grid's"
+    document = json.loads((tmp_path / "summary.json").read_text())
+    assert document["reweighting"]["conditions_confirmed"] == 4
+    assert any("On fresh seeds" in sentence for sentence in document["sentences"])
+    assert summary.trials_finished == trials.num_rows == sum(map(len, rounds))
+    half = trials.slice(0, len(rounds[0]) + 3)
+    write_report(folder, spec, DICTIONARY, half, device="2 cores", wall_seconds=1, train_seconds=7)
+    assert "being searched" in (tmp_path / "summary.json").read_text()
 
 
 def test_the_manifest_follows_what_lies_there(tmp_path: Path) -> None:

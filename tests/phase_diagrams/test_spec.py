@@ -57,7 +57,14 @@ def test_the_contract_s_defaults():
             "starts": ["random", "truth"],
         },
         "sae": {"tied": True},
-        "training": {"steps": 1500, "batch_size": 512, "learning_rate": 0.003, "schedule": "linear"},
+        "training": {
+            "steps": 1500,
+            "batch_size": 512,
+            "learning_rate": 0.003,
+            "schedule": "linear",
+            "stop": None,
+            "precision": "float32",
+        },
         "recovery": {"cosine": 0.9, "fraction": 0.9},
         "refine": None,
         "reweighting": None,
@@ -129,14 +136,28 @@ def test_the_five_required_keys(missing):
         ("training.steps", 0, ["training.steps", "0"]),
         ("training.learning_rate", float("nan"), ["training.learning_rate", "nan"]),
         ("training.schedule", "step", ["training.schedule", "'linear'", "'constant'", "'cosine'"]),
+        ("training.precision", "float16", ["training.precision", "'float32'", "'bfloat16'"]),
+        ("training.stop", True, ["training.stop", "True", "mapping"]),
+        ("training.stop.patience", 9, ["training.stop.patience", "greater than or equal to 10"]),
+        ("training.stop.tolerance", 1, ["training.stop.tolerance", "less than 1"]),
+        ("training.stop.patient", 200, ["training.stop.patient", "'patience'", "tolerance"]),
         ("recovery.cosine", 0, ["recovery.cosine", "greater than 0"]),
         ("recovery.fraction", 1.1, ["recovery.fraction", "1.1"]),
         ("resources.gpus_per_trial", 0, ["resources.gpus_per_trial", "greater than or equal to 0.001"]),
         ("resources.cpus_per_trial", 5e-324, ["resources.cpus_per_trial", "greater than or equal to 0.01"]),
         ("resources.max_concurrent", 0, ["resources.max_concurrent", "greater than or equal to 1"]),
         ("sae.tied", 0, ["sae.tied", "0 is not allowed"]),
-        ("refine", {"budget": 3}, ["refine", "null"]),
-        ("reweighting", {}, ["reweighting", "null"]),
+        ("refine", {"budget": 3}, ["refine.budget", "3", "16"]),
+        ("refine", {"budgets": 3}, ["refine.budgets", "budget", "tolerance"]),
+        ("reweighting", {"proxi": "kurtosis"}, ["reweighting.proxi", "'proxy'", "confirm_seeds"]),
+        ("reweighting.proxy", "x", ["reweighting.proxy", "'variance'", "'known_polysemanticity'"]),
+        ("reweighting.confirm_seeds", 1, ["reweighting.confirm_seeds", "greater than or equal to 2"]),
+        ("reweighting.where", "edge", ["reweighting.where", "'all'", "'boundary'"]),
+        ("reweighting.search", {"low": 2, "high": 1}, ["reweighting.search", "low is 2", "high is 1"]),
+        ("reweighting.search", {"lo": 2}, ["reweighting.search.lo", "'low'", "sampler"]),
+        ("reweighting.search.trials", 1, ["reweighting.search.trials", "greater than or equal to 2"]),
+        ("reweighting.search.sampler", "grid", ["reweighting.search.sampler", "'tpe'", "'gp'", "'random'"]),
+        ("reweighting.search.objective", "sae_loss", ["reweighting.search.objective", "'gt_loss'"]),
         ("sae", None, ["sae", "null is not allowed", "mapping"]),
         ("grid.activation", "topk:1", ["grid.activation", "'topk:1'", "list"]),
     ],
@@ -150,6 +171,38 @@ def test_every_bad_key_is_named_at_once():
     text = refusal(changed("grid.sparsity", [2], changed("training.steps", -1)))
     assert "grid.sparsity[0]" in text
     assert "training.steps" in text
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {**MINIMAL, **{f"key{number}": 1 for number in range(300)}},
+        {**MINIMAL, **{f"key{number}": 1 for number in range(100_000)}},
+        {**MINIMAL, "x" * 1_000_000: 1},
+        changed("grid.activation", ["relu_l1:" + "9" * 100_000]),
+        changed("data.superposition", {"kind": "explicit", "matrix": [["one"] * 300] * 300}),
+    ],
+)
+def test_a_spec_of_many_or_long_errors_is_told_in_few_words(document):
+    with pytest.raises(SpecError) as raised:
+        parse_spec(document)
+    assert 0 < len(raised.value.problems) <= 51
+    assert len(str(raised.value)) < 10_000
+    assert json.dumps(raised.value.problems)
+
+
+def test_the_number_of_errors_is_told_where_they_are_not():
+    with pytest.raises(SpecError, match=r"key0: unknown key.*and 250 more"):
+        parse_spec({**MINIMAL, **{f"key{number}": 1 for number in range(300)}})
+    with pytest.raises(SpecError, match=r"90,000 of its keys and values are not allowed"):
+        parse_spec(changed("data.superposition", {"kind": "explicit", "matrix": [["one"] * 300] * 300}))
+
+
+def test_a_key_that_is_given_twice_is_found_among_many():
+    # Looking for each key among all others would take minutes here.
+    text = "{" + ",".join(f'"key{number}": 1' for number in range(200_000)) + ', "key199999": 1}'
+    with pytest.raises(SpecError, match="the key 'key199999' is given twice"):
+        read_spec(text)
 
 
 def test_a_huge_product_is_refused_with_its_number_and_the_limit():
@@ -228,8 +281,11 @@ paths = st.sampled_from(
         "data.code": ["kind", "magnitude", "firing"],
         "grid": ["sparsity", "hidden_dim", "activation", "exponent", "seeds", "starts"],
         "grid.sparsity": ["start", "stop", "num", "spacing"],
-        "training": ["steps", "batch_size", "learning_rate", "schedule"],
+        "training": ["steps", "batch_size", "learning_rate", "schedule", "stop", "precision"],
+        "training.stop": ["patience", "tolerance", "x"],
         "recovery": ["cosine", "fraction"],
+        "reweighting": ["search", "proxy", "confirm_seeds", "where"],
+        "reweighting.search": ["low", "high", "trials", "sampler", "objective", "batch"],
         "resources": ["device", "gpus_per_trial", "cpus_per_trial", "max_concurrent"],
     }.items() for key in keys] + ["name", "data", "grid", "sae", "training", "refine", "reweighting"]
 )  # fmt: skip
@@ -287,10 +343,26 @@ def test_the_schema_accepts_what_the_program_accepts_and_names_every_key():
     for document in (
         changed("grid.sparsity", [1.5]),
         changed("grid.sparcity", [0.5]),
-        changed("refine", {"budget": 1}),
+        changed("refine", {"budget": 0}),
+        changed("reweighting.search.batch", 0),
+        changed("reweighting.proxy", "x"),
     ):
         assert not validator.is_valid(document)
     assert all("description" in field for field in schema["$defs"]["Training"]["properties"].values())
+
+
+def test_a_search_needs_the_plain_loss_and_counts_all_that_it_may_ask_for():
+    searched = changed("reweighting.search", {"trials": 10})
+    text = refusal(changed("grid.exponent", [0.5, 1], searched))
+    assert "grid.exponent: must contain 0" in text
+    spec = parse_spec(changed("grid.exponent", [0, 1], searched))
+    grid, places = 2 * 2 * 2 * 2 * 4 * 2, 2 * 2 * 2
+    assert spec.n_trials == grid + places * (10 * 4 + 2 * 4 * 2)
+    assert spec.adaptive
+    proxy_only = parse_spec(changed("reweighting.proxy", "firing_rate"))
+    assert (proxy_only.adaptive, proxy_only.search, proxy_only.n_trials) == (False, None, parse_spec(MINIMAL).n_trials)
+    many = changed("grid.hidden_dim", list(range(10, 2010)), changed("reweighting.search", {"trials": 200}))
+    assert "cross product and the search are" in refusal(many)
 
 
 def test_yaml_and_json_are_one_language():

@@ -8,11 +8,13 @@ import pytest
 from phase_diagrams.conditions import condition_table
 from phase_diagrams.interval import wilson
 from phase_diagrams.panel import trace_boundaries
+from phase_diagrams.refine_planner import coarse_trials
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.summary import Summary, sentences, summarise, summary_json
 from phase_diagrams.superposition import interference, polygon, random_unit
 from phase_diagrams.tables import TRIALS
 from phase_diagrams.theory import mcc_chance
+from tests.phase_diagrams.planted_boundary import planted_rows, refined_spec
 from tests.phase_diagrams.synthetic_trials import small_spec, synthetic_trials
 
 OVERLAP = interference(random_unit(40, 10, 0))
@@ -149,3 +151,17 @@ def test_disagreements_are_told_with_the_trials_that_they_rest_on() -> None:
         assert set(rows["k"].to_pylist()) == {told.k}
         assert told.p_identifiable is not None
         assert told.p_identifiable.trials == 8
+
+
+def test_a_refined_job_says_how_well_its_boundaries_are_known() -> None:
+    spec = refined_spec(budget=50)
+    trials = planted_rows(spec, coarse_trials(spec))
+    conditions = condition_table(spec, trials)
+    summary = summarise(spec, trials, conditions, trace_boundaries(spec, conditions), OVERLAP)
+    assert summary.refinement is not None
+    assert summary.refinement.stopped_by == "budget"
+    document = json.loads(summary_json(summary))
+    assert [boundary["start"] for boundary in document["refinement"]["boundaries"]] == ["random", "truth"]
+    assert "25 of 1,353 candidate conditions" in document["sentences"][0]
+    assert document["sentences"][1].startswith("Refinement: 50 trainings of at most 50; 0 of 2 boundaries")
+    assert "the budget is spent" in document["sentences"][1]

@@ -1,11 +1,14 @@
 import json
+from dataclasses import replace
+from typing import get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from phase_diagrams.activation import Activation, parse_activation
+from phase_diagrams.proxy import Proxy
 from phase_diagrams.spec import parse_spec
-from phase_diagrams.trial import Condition, Trial, data_key, grid_trials, initialisation_key, trial_namer
+from phase_diagrams.trial import Condition, Trial, data_key, grid_trials, initialisation_key, study_key, trial_namer
 
 
 def spec(**changes):
@@ -40,10 +43,14 @@ def test_a_name_depends_on_what_determines_the_row_and_on_nothing_else():
         spec(resources={"max_concurrent": 3, "device": "cpu"}),
         spec(grid={"sparsity": [0.5], "hidden_dim": [8], "activation": ["topk:1"]}),
         spec(training={"schedule": "linear", "steps": 1500}),
+        spec(training={"stop": None, "precision": "float32"}),
         spec(data={"n_inputs": 4, "n_features": 8}),
     ]
     other = [
         spec(training={"steps": 1501}),
+        spec(training={"stop": {}}),
+        spec(training={"precision": "bfloat16"}),
+        spec(training={"stop": {"tolerance": 0.01}}),
         spec(recovery={"cosine": 0.95}),
         spec(sae={"tied": False}),
         spec(data={"n_features": 8, "n_inputs": 4, "noise": 0.1}),
@@ -56,6 +63,26 @@ def test_a_name_depends_on_what_determines_the_row_and_on_nothing_else():
 def test_names_are_stable_across_versions_of_this_engine():
     trial = Trial(Condition(0.5, 8, Activation("topk", k=1), 0.0), 0, "random")
     assert trial_namer(spec())(trial) == "ca6266060a45ac6c"
+
+
+def test_a_proxy_counts_where_it_weights_and_the_variance_keeps_its_names():
+    plain, weighted = (Trial(Condition(0.5, 8, Activation("topk", k=1), alpha), 0, "random") for alpha in (0.0, 1.0))
+    of = {proxy: trial_namer(spec(reweighting={"proxy": proxy})) for proxy in get_args(Proxy)}
+    assert {name(plain) for name in of.values()} == {trial_namer(spec())(plain)}, "plain trials are shared"
+    assert len({name(weighted) for name in of.values()}) == len(of)
+    assert of["variance"](weighted) == trial_namer(spec())(weighted) == "cc2908f339c8bfb7"
+    searched = trial_namer(spec(reweighting={"search": {}, "proxy": "kurtosis"}))
+    assert searched(weighted) == of["kurtosis"](weighted), "what asked for a trial is not in its name"
+
+
+def test_a_longer_search_continues_a_shorter_one_and_other_searches_draw_otherwise():
+    def key(condition, suggested, **search):
+        return study_key(spec(reweighting={"search": search}), condition, suggested)
+
+    here = Condition(0.5, 8, Activation("topk", k=1), 0.0)
+    assert key(here, 4, trials=8) == key(here, 4, trials=16)
+    others = [key(here, 8), key(here, 4, high=1.5), key(here, 4, sampler="gp"), key(replace(here, sparsity=0.9), 4)]
+    assert len({key(here, 4), *others}) == 5
 
 
 def test_equal_matrices_are_one_dictionary_however_they_are_written():

@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from phase_diagrams.activation import parse_activation
 from phase_diagrams.conditions import condition_table
+from phase_diagrams.refine_planner import coarse_trials
 from phase_diagrams.spec import JobSpec, parse_spec
 from phase_diagrams.tables import TRIALS
 from phase_diagrams.verdict import Verdict, disagreement, theory_setting
+from tests.phase_diagrams.planted_boundary import planted_rows, refined_spec
 from tests.phase_diagrams.synthetic_trials import small_spec, synthetic_trials
 
 
@@ -109,6 +113,22 @@ def test_every_condition_carries_its_verdict_and_disagreement() -> None:
         assert row["disagreement"] == disagreement(verdict, row["phase"], row["phase_certain"])
     assert {row["theory"] for row in rows} == {"identifiable", "not_identifiable", None}
     assert {row["disagreement"] for row in rows} >= {"measurement_only", None}
+
+
+def test_refined_conditions_carry_their_verdict_too() -> None:
+    spec = refined_spec(activation=["topk:1"])
+    coarse = list(coarse_trials(spec))
+    width = next(width for width in spec.widths if width not in spec.grid.hidden_dim and width > 40)
+    off_grid = [
+        replace(t, condition=replace(t.condition, sparsity=spec.sparsities[-2], hidden_dim=width)) for t in coarse
+    ]
+    unique = list(dict.fromkeys(off_grid))
+    rows = condition_table(spec, planted_rows(spec, [*coarse, *unique])).to_pylist()
+    setting = theory_setting(spec)
+    verdicts = [setting.verdict(row["sparsity"], row["hidden_dim"], parse_activation("topk:1"), 0.0) for row in rows]
+    assert [row["theory"] for row in rows] == verdicts
+    assert (spec.sparsities[-2], width) in {(row["sparsity"], row["hidden_dim"]) for row in rows}
+    assert {"identifiable", "not_identifiable"} <= set(verdicts)
 
 
 def test_an_impossible_dictionary_is_nobody_s_business_while_nothing_is_trained() -> None:

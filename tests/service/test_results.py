@@ -13,6 +13,7 @@ from phase_diagrams.folder import open_folder
 from phase_diagrams.report import ARTIFACTS, MANIFEST
 from service.artifacts import MEDIA_TYPES
 from service.download import parse_range
+from service.drawing import SECONDS
 from service.negotiation import choose
 from tests.service.running import SPEC, FakeWorker, submit
 from tests.service.test_jobs import is_problem
@@ -23,6 +24,7 @@ CONTENT = bytes(range(256)) * 40
 @pytest.fixture(scope="module")
 def client(local):
     with local.client() as found:
+        found.timeout = SECONDS  # a drawing takes seconds of computing, and a busy machine many times that
         yield found
 
 

@@ -143,6 +143,35 @@ def test_cuda_path_of_a_pack_agrees_with_the_cpu_path():
         assert one["mcc"] == pytest.approx(other["mcc"], abs=2e-2)
 
 
+def test_the_steps_column_tells_of_early_stops_and_the_row_does_not_depend_on_the_pack():
+    stop = {"patience": 10, "tolerance": 0.1}
+    job = spec(training={"steps": 60, "batch_size": 24, "stop": stop}, grid__sparsity=[0.9])
+    packs = cut_packs(job, grid_trials(job))
+    whole = rows_by_id(job, packs)
+    halves = rows_by_id(job, [half for pack in packs for half in halve(pack)])
+    steps = {row["steps"][0].as_py() for row in whole.values()}
+    assert steps <= {20 + 10, 30 + 10, 40 + 10, 60}
+    assert len(steps) > 1
+    for trial_id, row in whole.items():
+        assert same_results(row, halves[trial_id])
+        assert np.isfinite(row["loss_slope"][0].as_py())
+
+
+def test_bfloat16_on_a_cpu_gives_rows_of_its_own_that_do_not_depend_on_the_pack():
+    small = {"grid__sparsity": [0.9], "grid__exponent": [0.0], "grid__seeds": 1}
+    job = spec(training={"steps": 15, "batch_size": 24, "precision": "bfloat16"}, **small)
+    packs = cut_packs(job, grid_trials(job))
+    whole = rows_by_id(job, packs)
+    halves = rows_by_id(job, [half for pack in packs for half in halve(pack)])
+    plain = rows_by_id(spec(**small), cut_packs(spec(**small), grid_trials(spec(**small))))
+    assert not set(whole) & set(plain)
+    for trial_id, row in whole.items():
+        assert same_results(row, halves[trial_id])
+    objectives = [sorted(row["objective"][0].as_py() for row in rows.values()) for rows in (whole, plain)]
+    assert objectives[0] != objectives[1]
+    assert objectives[0] == pytest.approx(objectives[1], rel=0.05)
+
+
 def test_loss_slope_of_known_curves():
     assert loss_slope(np.full(1000, 3.0)) == pytest.approx(0)
     falling = np.concatenate([np.ones(900), np.linspace(1.05, 0.95, 100)])

@@ -1,0 +1,284 @@
+"""Planted boundaries to the number of trainings that refinement, the full grid and other designs need for equal error.
+
+    python benchmarks/refinement.py --out refinement.jsonl [--repetitions 20] [--only curved] [--designs]
+    python benchmarks/refinement.py --table refinement.jsonl
+
+No training: P(identified) is known, outcomes are drawn from it, and every design is read by the same estimator (the
+fit of phase_diagrams.binomial_field) on the same lattice. The error is the area on the wrong side of the estimated
+P = 1/2 line over the length of the true one: how far, in axis lengths, the line is off on average.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.interpolate import RegularGridInterpolator
+from scipy.special import expit
+from scipy.stats import qmc
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from phase_diagrams.axis import between  # noqa: E402
+from phase_diagrams.band import contour, probits_of  # noqa: E402
+from phase_diagrams.binomial_field import LENGTH_SCALES, fit_components  # noqa: E402
+from phase_diagrams.lattice import Lattice  # noqa: E402
+from phase_diagrams.refine_planner import GROWTH, LEAST_ROUND, REFRESH  # noqa: E402
+from phase_diagrams.refinement import Estimate, Field, choose, estimate, probability_above  # noqa: E402
+
+Floats = npt.NDArray[np.float64]
+Truth = Callable[[Floats, Floats], Floats]
+
+CONFIDENCE = 0.95
+COARSE = 7
+"""Values of an axis at which refinement starts, with one seed each."""
+FULL = 16
+"""Values of an axis of the full grid, each place with all seeds."""
+FINE = np.linspace(0.0, 1.0, 201)
+LENGTHS = list(product(LENGTH_SCALES, repeat=2))
+
+
+class Case(NamedTuple):
+    shape: str
+    width: float
+    """Scale of the logistic, in axis lengths."""
+    seeds: int
+    """Seeds per place: all of them in the full grid, at most so many in refinement."""
+    budget: int
+    """Trainings that refinement may spend."""
+
+
+CASES = [
+    *(Case(shape, width, 4, budget) for shape in ("straight", "curved", "reentrant", "islands")
+      for width, budget in ((0.01, 420), (0.03, 420), (0.1, 1130))),
+    *(Case("curved", 0.03, seeds, 105 * seeds) for seeds in (1, 2, 8)),
+]  # fmt: skip
+
+
+def signed_distance(shape: str, rng: np.random.Generator) -> Truth:
+    """A random boundary of a shape: positive where features are identified, in axis lengths along y or from a rim."""
+    if shape == "islands":
+        a, b = rng.uniform(0.22, 0.34, 2), rng.uniform(0.66, 0.78, 2)
+        radii = rng.uniform(0.12, 0.17, 2)
+        return lambda x, y: np.maximum(radii[0] - np.hypot(x - a[0], y - a[1]), radii[1] - np.hypot(x - b[0], y - b[1]))
+    height, slope = rng.uniform(0.35, 0.65), rng.uniform(-0.4, 0.4)
+    bend = rng.uniform(0.6, 1.0) * rng.choice([-1, 1]) if shape == "curved" else 0.0
+    if shape == "reentrant":
+        half = rng.uniform(0.18, 0.25)
+        return lambda x, y: half - np.abs(y - (0.5 + slope * (x - 0.5)))
+    return lambda x, y: y - (height + slope * (x - 0.5) + bend * ((x - 0.5) ** 2 - 1 / 12))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class World:
+    """A planted truth on the lattice of candidates, with the outcome of every seed that anybody may train there."""
+
+    lattice: Lattice
+    truth: Truth
+    outcomes: npt.NDArray[np.bool_]
+    """(places, seeds)."""
+
+    @property
+    def fine(self) -> npt.NDArray[np.bool_]:
+        x, y = np.meshgrid(FINE, FINE, indexing="ij")
+        return np.asarray(self.truth(x, y) > 0)
+
+    @property
+    def line(self) -> Floats:
+        """Points of the true boundary, (points, 2)."""
+        x, y = np.meshgrid(FINE, FINE, indexing="ij")
+        return contour(self.truth(x, y), FINE, FINE, 0.0)
+
+    @property
+    def length(self) -> float:
+        """Of the true boundary, in axis lengths (Cauchy-Crofton from crossings along both axes)."""
+        return float(len(self.line) / (len(FINE) - 1) * np.pi / 4)
+
+
+def world(case: Case, repetition: int) -> World:
+    rng = np.random.Generator(np.random.Philox(key=[hash_of(case.shape), repetition]))
+    truth = signed_distance(case.shape, rng)
+    coarse = np.linspace(0, 1, COARSE)
+    lattice = Lattice((between(coarse, 41), between(coarse, 33)))
+    p = expit(truth(*lattice.places.T) / case.width)
+    return World(lattice, truth, rng.random((len(p), case.seeds)) < p[:, None])
+
+
+def hash_of(text: str) -> int:
+    return int.from_bytes(text.encode()[:8], "little")
+
+
+class Reading(NamedTuple):
+    """What an estimate is worth."""
+
+    trainings: int
+    error: float
+    covered: float
+    """Share of the true boundary's points where the sign of f is undecided, as it should be."""
+    islands: bool
+    """Whether every connected part that is identified shows at its middle."""
+    reach: float
+
+
+def read(there: World, above: Floats, trainings: int, reach: float = np.nan) -> Reading:
+    """Judge P(f > 0) on the candidates' lattice against the truth."""
+    probits = probits_of(above).reshape(there.lattice.shape)
+    at = RegularGridInterpolator(there.lattice.axes, probits)
+    x, y = np.meshgrid(FINE, FINE, indexing="ij")
+    wrong = (at((x, y)) > 0) != there.fine
+    covered = np.abs(at(there.line)) < 1.96
+    middles = there.truth(x, y) > 0.1
+    seen = bool(np.all(~wrong[middles])) if middles.any() else True
+    return Reading(trainings, float(wrong.mean() / there.length), float(covered.mean()), seen, reach)
+
+
+def refined(there: World, case: Case) -> Iterator[Reading]:
+    """Refinement as refine_planner.py runs it on one boundary, without a spec around it."""
+    lattice, n = there.lattice, len(there.outcomes)
+    asked = np.zeros((n, 1, case.seeds), dtype=bool)
+    coarse = [np.isclose(axis[:, None], np.linspace(0, 1, COARSE)).any(axis=1) for axis in lattice.axes]
+    asked[np.outer(*coarse).ravel(), 0, 0] = True
+    field = Field(lattice, np.ones(n), np.repeat(np.arange(41), 33), asked)
+    found: Estimate | None = None
+    for turn in range(1000):
+        totals = asked[:, 0].sum(axis=1).astype(np.float64)
+        counts = (asked[:, 0] & there.outcomes).sum(axis=1).astype(np.float64)
+        trainings = int(totals.sum())
+        last = trainings >= case.budget
+        found = estimate(lattice, counts, totals, CONFIDENCE, None if last or turn % REFRESH == 0 else found)
+        field.estimates[0] = found
+        yield read(there, found.above, trainings, found.reach)
+        size = min(case.budget - trainings, max(LEAST_ROUND, trainings // GROWTH))
+        if last or not choose([field], size, 0.0, 0.1):
+            return
+
+
+def full(there: World, case: Case, repetition: int) -> Reading:
+    """The grid of FULL x FULL places with all seeds, outcomes of its own places."""
+    rng = np.random.Generator(np.random.Philox(key=[hash_of("full"), repetition]))
+    axis = np.linspace(0, 1, FULL)
+    places = Lattice((axis, axis)).places
+    totals = np.full(len(places), float(case.seeds))
+    counts = rng.binomial(case.seeds, expit(there.truth(*places.T) / case.width)).astype(np.float64)
+    components = fit_components(places, counts, totals, LENGTHS)
+    return read(there, probability_above(there.lattice, components), int(totals.sum()))
+
+
+def designed(there: World, case: Case, name: str, repetition: int) -> Iterator[Reading]:
+    """One seed at each place of a design that does not look at outcomes (random, sobol) or of adaptive's Learner2D."""
+    rng = np.random.Generator(np.random.Philox(key=[hash_of(name), repetition]))
+    sizes = np.unique(np.geomspace(COARSE**2, FULL**2 * case.seeds, 9).round().astype(int))
+    if name == "learner2d":
+        places, found = learner_places(there, case, rng, int(sizes[-1]))
+    else:
+        most = int(sizes[-1])
+        places = qmc.Sobol(2, rng=rng).random(most) if name == "sobol" else rng.random((most, 2))
+        found = (rng.random(most) < expit(there.truth(*places.T) / case.width)).astype(np.float64)
+    for size in sizes:
+        distinct, where = np.unique(places[:size], axis=0, return_inverse=True)
+        counts = np.bincount(where.ravel(), found[:size])
+        totals = np.bincount(where.ravel()).astype(np.float64)
+        components = fit_components(distinct, counts, totals, LENGTHS)
+        yield read(there, probability_above(there.lattice, components), int(size))
+
+
+def learner_places(there: World, case: Case, rng: np.random.Generator, most: int) -> tuple[Floats, Floats]:
+    """Places in the order in which Learner2D asks for them, each answered by one seed."""
+    from adaptive import Learner2D  # type: ignore[import-not-found]
+
+    learner = Learner2D(lambda place: 0.0, bounds=[(0, 1), (0, 1)])
+    places, found = [], []
+    while len(places) < most:
+        for place in learner.ask(min(LEAST_ROUND, most - len(places)))[0]:
+            outcome = float(rng.random() < expit(there.truth(*np.array(place)) / case.width))
+            learner.tell(place, outcome)
+            places.append(place)
+            found.append(outcome)
+    return np.array(places), np.array(found)
+
+
+def run_case(case: Case, repetition: int, designs: bool) -> dict[str, Any]:
+    there = world(case, repetition)
+    record: dict[str, Any] = {**case._asdict(), "repetition": repetition}
+    record["refined"] = [reading._asdict() for reading in refined(there, case)]
+    record["grid"] = full(there, case, repetition)._asdict()
+    for name in ("random", "sobol", "learner2d") if designs else ():
+        record[name] = [reading._asdict() for reading in designed(there, case, name, repetition)]
+    return record
+
+
+def needed(curves: list[list[dict[str, Any]]], error: float) -> float | None:
+    """Trainings from which on the median error is at most that of the grid, between readings linear in the logs."""
+    shortest = min(map(len, curves))
+    trainings = np.median([[reading["trainings"] for reading in curve[:shortest]] for curve in curves], axis=0)
+    errors = np.median([[reading["error"] for reading in curve[:shortest]] for curve in curves], axis=0)
+    above = np.flatnonzero(errors > error)
+    if not len(above):
+        return float(trainings[0])
+    i = int(above[-1])
+    if i + 1 == len(errors):
+        return None
+    share = np.log(errors[i] / error) / np.log(errors[i] / max(errors[i + 1], 1e-9))
+    return float(np.exp(np.log(trainings[i]) + share * np.log(trainings[i + 1] / trainings[i])))
+
+
+def table(path: Path) -> str:
+    """The results as a Markdown table."""
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [
+        "| boundary | width | seeds | repetitions | grid's error | refinement needs | of the grid's | others need "
+        "| coverage | islands found |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for key in dict.fromkeys((r["shape"], r["width"], r["seeds"]) for r in records):
+        mine = [r for r in records if (r["shape"], r["width"], r["seeds"]) == key]
+        error = float(np.median([r["grid"]["error"] for r in mine]))
+        grid = mine[0]["grid"]["trainings"]
+        count = needed([r["refined"] for r in mine], error)
+        others = [
+            f"{name} {needed([r[name] for r in mine if name in r], error) or float('nan'):.0f}"
+            for name in ("random", "sobol", "learner2d")
+            if any(name in r for r in mine)
+        ]
+        covered = np.mean([r["refined"][-1]["covered"] for r in mine])
+        islands = np.mean([r["refined"][-1]["islands"] for r in mine])
+        said = "not within its budget" if count is None else f"{count:.0f} of {grid}"
+        ratio = "" if count is None else f"1/{grid / count:.1f}"
+        lines.append(
+            f"| {key[0]} | {key[1]:g} | {key[2]} | {len(mine)} | {error:.4f} | {said} | {ratio} | {', '.join(others)} "
+            "| "
+            f"{100 * covered:.0f} % | {f'{100 * islands:.0f} %' if key[0] == 'islands' else ''} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="file to append results to, a JSON line each")
+    parser.add_argument("--repetitions", type=int, default=20)
+    parser.add_argument("--only", default="", help="cases of this shape")
+    parser.add_argument("--width", type=float, help="cases of this width")
+    parser.add_argument("--designs", action="store_true", help="other designs too")
+    parser.add_argument("--table", type=Path, help="print the results in this file")
+    arguments = parser.parse_args()
+    if arguments.table:
+        print(table(arguments.table))
+        return 0
+    for repetition in range(arguments.repetitions):
+        for case in CASES:
+            if arguments.only in case.shape and arguments.width in (None, case.width):
+                record = run_case(case, repetition, arguments.designs)
+                with arguments.out.open("a") as file:
+                    file.write(json.dumps(record) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

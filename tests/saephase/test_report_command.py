@@ -1,0 +1,45 @@
+"""`saephase report --optuna`: the studies of a searched folder in a storage, or one clear refusal."""
+
+from pathlib import Path
+
+import optuna
+import pytest
+
+from phase_diagrams.exponent_search import ExponentSearch
+from phase_diagrams.folder import open_folder, write_pack
+from phase_diagrams.spec import JobSpec, spec_json
+from phase_diagrams.trial import grid_trials
+from saephase.report_command import redraw
+from saephase.spec_argument import UsageError
+from tests.phase_diagrams.responses import Laboratory, ask_to_the_end, search_spec
+
+
+def folder_of(path: Path, spec: JobSpec) -> str:
+    laboratory = Laboratory(spec, lambda condition: 0.2 * condition.exponent)
+    if spec.search is None:
+        rows = laboratory.rows(grid_trials(spec))
+    else:
+        rows = ask_to_the_end(ExponentSearch(spec, lambda study, count: [1.0] * count), laboratory)[1]
+    folder = open_folder(str(path))
+    folder.write("spec.json", spec_json(spec).encode())
+    write_pack(folder, "all", rows)
+    return str(path)
+
+
+def test_a_searched_folder_gets_its_picture_and_its_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = search_spec(grid={"sparsity": [0.5, 0.9], "hidden_dim": [40], "seeds": 2}, search={"trials": 2, "batch": 2})
+    url = f"sqlite:///{tmp_path}/studies.db"
+    assert redraw(folder_of(tmp_path / "out", spec), url) == 0
+    assert len(optuna.get_all_study_summaries(url)) == 2
+    told = capsys.readouterr().out
+    assert "2 Optuna studies" in told
+    assert "On fresh seeds" in told
+    assert str(tmp_path / "out" / "reweighting.png") in told
+
+
+def test_a_folder_without_a_search_has_no_study(tmp_path: Path) -> None:
+    spec = search_spec(grid={"sparsity": [0.5], "hidden_dim": [40], "seeds": 2}).model_copy(
+        update={"reweighting": None}
+    )
+    with pytest.raises(UsageError, match=r"no reweighting\.search"):
+        redraw(folder_of(tmp_path, spec), "sqlite:///:memory:")

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phase_diagrams.spec import Training
+from workers.sae import learning_rates
+from workers.stopping import next_look, shorten
+
+STEPS = 1000
+
+
+def training(schedule="linear", patience=100, tolerance=0.01):
+    stop = {"patience": patience, "tolerance": tolerance}
+    return Training.model_validate({"steps": STEPS, "schedule": schedule, "stop": stop})
+
+
+def rates(budget):
+    return learning_rates(budget.schedule, budget.learning_rate, budget.steps)
+
+
+def test_without_a_stop_there_is_one_look_at_the_end_and_every_step_is_taken():
+    budget = Training(steps=STEPS)
+    assert next_look(0, budget) == STEPS
+    assert shorten(rates(budget), np.ones(400), budget) is not None
+    assert len(shorten(rates(budget), np.ones(400), budget)) == STEPS
+
+
+def test_looks_are_at_multiples_of_the_patience_and_at_the_end():
+    budget, step, looks = training(patience=300), 0, []
+    while step < STEPS:
+        step = next_look(step, budget)
+        looks.append(step)
+    assert looks == [300, 600, 900, 1000]
+
+
+@pytest.mark.parametrize(("fall", "converged"), [(0.0, True), (0.009, True), (0.011, False), (-0.5, True)])
+def test_a_trial_has_converged_when_its_windowed_loss_falls_by_no_more_than_the_tolerance(fall, converged):
+    budget = training(tolerance=0.01)
+    losses = np.concatenate([np.full(300, 5.0), np.full(100, 2.0), np.full(100, 2.0 * (1 - fall))])
+    assert (len(shorten(rates(budget), losses, budget)) < STEPS) == converged
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
+def test_what_is_left_of_the_schedule_passes_in_patience_steps(schedule):
+    budget = training(schedule)
+    planned = rates(budget)
+    taken = shorten(planned, np.ones(400), budget)
+    assert len(taken) == 500
+    assert np.array_equal(taken[:400], planned[:400])
+    assert np.array_equal(taken[400:], planned[400::6])
+
+
+def test_a_trial_is_shortened_once_and_never_where_nothing_would_be_saved():
+    budget = training()
+    taken = shorten(rates(budget), np.ones(400), budget)
+    assert shorten(taken, np.ones(500), budget) is taken
+    assert len(shorten(rates(budget), np.ones(900), budget)) == STEPS
+    assert len(shorten(rates(budget), np.ones(450), budget)) == STEPS  # between two looks
+    assert len(shorten(rates(budget), np.ones(100), budget)) == STEPS  # one window cannot be compared
+
+
+def test_a_diverged_trial_has_not_converged():
+    budget = training()
+    assert len(shorten(rates(budget), np.full(400, np.nan), budget)) == STEPS
+
+
+@given(st.integers(10, 400), st.integers(1, 20), st.sampled_from(["linear", "cosine", "constant"]))
+def test_shortened_schedules_never_rise_and_end_as_low_as_their_patience_allows(patience, looks, schedule):
+    budget = training(schedule, patience)
+    done = patience * looks
+    if done >= STEPS:
+        return
+    taken = shorten(rates(budget), np.ones(done), budget)
+    assert (np.diff(taken) <= 1e-15).all()
+    assert len(taken) in (STEPS, done + patience)
+    if schedule == "linear":
+        assert taken[-1] <= taken[0] / min(patience, STEPS - done) + 1e-15
