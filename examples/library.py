@@ -28,5 +28,6 @@ trials = pa.concat_tables(run_pack(spec, dictionary, pack) for pack in cut_packs
 conditions = condition_table(spec, trials)
 for row in conditions.to_pylist():
     print("S = {sparsity:.2f}, n_m = {hidden_dim:2d}: {n_identified} of {n_seeds} seeds, {phase}".format(**row))
-picture = draw(diagram(spec, conditions, boundary_table(trace_boundaries(spec, conditions))))
+boundary = boundary_table(trace_boundaries(spec, conditions))
+picture = draw(diagram(spec, conditions, boundary, dictionary))
 Path(sys.argv[1] if len(sys.argv) > 1 else "diagram.svg").write_bytes(picture["phase_diagram.svg"])

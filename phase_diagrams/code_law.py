@@ -1,11 +1,13 @@
 """The law of the ground-truth features x: how often each fires, how large it is, and the input variance so made."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 Firing = Literal["uniform", "zipf"]
 Magnitude = Literal["uniform", "constant", "half_normal", "exponential"]
@@ -92,6 +94,37 @@ def input_variance(
     variance = probabilities * moments.mean_square - (probabilities * moments.mean) ** 2  # (n_features,)
     result: npt.NDArray[np.float64] = np.square(dictionary, dtype=np.float64) @ variance + noise**2
     return result
+
+
+def coupled_features(
+    probabilities: npt.NDArray[np.float64],
+    count: int | None,
+    magnitude: Magnitude,
+    samples: int,
+    seed: int,
+) -> npt.NDArray[np.float64]:
+    """Return features x, (samples, n_features), whose draws are the same for every density: curves over S are smooth.
+
+    With `count` None each feature i fires on its own with `probabilities[i]`; else exactly `count` fire, drawn one
+    after another in proportion to `probabilities` (Plackett-Luce, by an exponential race). A feature that fires at one
+    density fires, with the same magnitude, at every higher one.
+    """
+    rng = np.random.default_rng([seed, samples, len(probabilities)])
+    draws, sizes = rng.random((2, samples, len(probabilities)))
+    if count is None:
+        active = draws < probabilities
+    else:
+        finish = -np.log1p(-draws) / np.maximum(probabilities, np.finfo(np.float64).tiny)
+        active = finish <= np.partition(finish, count - 1, axis=1)[:, [count - 1]]
+    return np.asarray(np.where(active, _QUANTILES[magnitude](sizes), 0.0))
+
+
+_QUANTILES: dict[Magnitude, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]] = {
+    "uniform": lambda u: 1.0 - u,  # on (0, 1], as u is on [0, 1)
+    "constant": np.ones_like,
+    "half_normal": lambda u: np.asarray(ndtri(0.5 + 0.5 * u)),
+    "exponential": lambda u: -np.log1p(-u),
+}
 
 
 def _check_law(n_features: int, sparsity: float) -> None:

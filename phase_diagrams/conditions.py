@@ -1,4 +1,4 @@
-"""Trials to conditions: how often each was identified, its phase, and the median of every metric."""
+"""Trials to conditions: how often each was identified, its phase, what theory says, the median of every metric."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ from phase_diagrams.phase import ConditionPhase, condition_phase
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.tables import CONDITIONS, METRICS
 from phase_diagrams.theory import mcc_chance
+from phase_diagrams.verdict import disagreement, theory_setting
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -48,6 +49,7 @@ def condition_table(spec: JobSpec, trials: pa.Table) -> pa.Table:
         **_rates(finished[present], identified[present], phases),
         "phase": [phase.phase if phase else None for phase in phases],
         "phase_certain": [phase.certain if phase else None for phase in phases],
+        **_theory(spec, present, phases),
         "n_diverged": diverged[present].sum(axis=(1, 2)),
     }
     for index, name in enumerate(STARTS):
@@ -83,9 +85,8 @@ def _places(spec: JobSpec, trials: pa.Table) -> tuple[Indices, Indices, Indices,
         activation[same & _equal(trials["l1"], wanted.l1)] = index
     known = np.min([sparsity, width, activation, exponent, start, seed], axis=0) >= 0
     rows = np.flatnonzero(known)
-    sizes = (len(spec.sparsities), len(spec.widths), len(grid.activation), len(grid.exponent))
     places = (sparsity[rows], width[rows], activation[rows], exponent[rows])
-    return np.ravel_multi_index(places, sizes), start[rows], seed[rows], rows
+    return np.ravel_multi_index(places, _sizes(spec)), start[rows], seed[rows], rows
 
 
 def _index(column: pa.ChunkedArray, values: pa.Array) -> Indices:
@@ -98,11 +99,35 @@ def _equal(column: pa.ChunkedArray, value: str | int | float | None) -> Flags:
     return np.asarray(same.to_numpy(), dtype=bool)
 
 
+def _theory(spec: JobSpec, present: Indices, phases: list[ConditionPhase | None]) -> dict[str, object]:
+    """What Theorems 1 to 3 say of each condition, and who alone calls it identifiable where the seeds settle it."""
+    if not present.size:
+        return {"theory": [], "disagreement": []}
+    grid, activations, setting = spec.grid, spec.grid.activations, theory_setting(spec)
+    verdicts = [
+        setting.verdict(spec.sparsities[s], spec.widths[w], activations[a], grid.exponent[e])
+        for s, w, a, e in zip(*_unravelled(spec, present), strict=True)
+    ]
+    sides = [
+        disagreement(verdict, phase.phase, phase.certain) if phase else None
+        for verdict, phase in zip(verdicts, phases, strict=True)
+    ]
+    return {"theory": verdicts, "disagreement": sides}
+
+
+def _unravelled(spec: JobSpec, present: Indices) -> tuple[Indices, ...]:
+    """Index of each condition along sparsity, hidden_dim, activation and exponent."""
+    return np.unravel_index(present, _sizes(spec))
+
+
+def _sizes(spec: JobSpec) -> tuple[int, int, int, int]:
+    return len(spec.sparsities), len(spec.widths), len(spec.grid.activation), len(spec.grid.exponent)
+
+
 def _axes(spec: JobSpec, present: Indices) -> dict[str, object]:
     """The columns that name a condition, and what depends on its width alone."""
     grid, data = spec.grid, spec.data
-    sizes = (len(spec.sparsities), len(spec.widths), len(grid.activation), len(grid.exponent))
-    sparsity, width, activation, exponent = np.unravel_index(present, sizes)
+    sparsity, width, activation, exponent = _unravelled(spec, present)
     chance = {w: mcc_chance(data.n_features, data.n_inputs, spec.widths[w]) for w in np.unique(width).tolist()}
     kinds = [grid.activations[index] for index in activation]
     return {

@@ -15,7 +15,10 @@ from phase_diagrams.trial import Condition, confirm_seeds
 
 @dataclass(frozen=True, slots=True)
 class Diagram:
-    """Conditions (schema CONDITIONS) and boundaries, all under exponent 0 whatever loss trained them."""
+    """Conditions (schema CONDITIONS) and boundaries, all under exponent 0 whatever loss trained them.
+
+    The theorems' verdict in `conditions` is that of the plain loss.
+    """
 
     conditions: pa.Table
     boundaries: tuple[PanelBoundary, ...]

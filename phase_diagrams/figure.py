@@ -4,15 +4,15 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from phase_diagrams.caption import caption, label, subtitle
 from phase_diagrams.layout import Layout, PlotAxis, density_of, hatch_rules, lay_out
+from phase_diagrams.overlay import DEFAULT, overlay_rows
+from phase_diagrams.overlay import Row as Row
 from phase_diagrams.panel import Panel, panel_rows
 from phase_diagrams.spec import JobSpec
-
-Row = dict[str, str | int | float | bool | None]
-"""One mark of the picture; `layer` says of which kind, `panel` in which panel."""
 
 PHASES = ("recovered", "optimiser_limited", "objective_limited", "not_recovered")
 """The phases that have a glyph, in the key's order."""
@@ -30,21 +30,30 @@ class Diagram:
     caption: str
     layout: Layout
     rows: tuple[Row, ...]
-    """The marks of all panels; `layer` is cell, missing, curve, note, n_line or k_line."""
+    """The marks of all panels; `layer` is cell, missing, curve, note or the name of an overlay."""
     hatch: tuple[Row, ...]
     """Diagonal rules behind every panel, visible where a cell is missing; empty if none is."""
     two_starts: bool
     """Whether truth starts are part of the grid."""
+    shown: frozenset[str]
+    """The overlays that are shown to begin with; the source holds all, and its page switches them."""
 
     def layer(self, name: str) -> tuple[Row, ...]:
         """The rows of one layer."""
         return tuple(row for row in self.rows if row["layer"] == name)
 
 
-def diagram(spec: JobSpec, conditions: pa.Table, boundary: pa.Table) -> Diagram:
+def diagram(
+    spec: JobSpec,
+    conditions: pa.Table,
+    boundary: pa.Table,
+    dictionary: npt.NDArray[np.floating] | None = None,
+    shown: frozenset[str] = DEFAULT,
+) -> Diagram:
     """Lay out the picture of a spec's conditions (schema CONDITIONS) and boundaries (schema BOUNDARY).
 
-    Conditions of the grid without a finished random start, or with diverged ones only, are drawn as missing.
+    Conditions of the grid without a finished random start, or with diverged ones only, are drawn as missing. `shown`
+    are the names of the theory's overlays to begin with; those that need W_p are there if `dictionary` is given.
     """
     layout = lay_out(spec)
     width, density = layout.width, layout.density
@@ -52,7 +61,8 @@ def diagram(spec: JobSpec, conditions: pa.Table, boundary: pa.Table) -> Diagram:
     for panel in layout.panels:
         cells = _cells(spec, panel, panel_rows(conditions, panel), layout)
         curves = curve_rows(panel, panel_rows(boundary, panel), width, density)
-        rows += cells + curves + _notes(spec, panel, cells, curves) + _overlays(spec, panel, width, density)
+        rows += cells + curves + _notes(spec, panel, cells, curves) + _disagreements(cells, layout)
+    rows += overlay_rows(spec, layout, dictionary)
     said = {row["panel"] for row in rows if row["layer"] == "note"}
     if said:
         # A blank line in the panels that say nothing keeps all titles on one height.
@@ -67,6 +77,7 @@ def diagram(spec: JobSpec, conditions: pa.Table, boundary: pa.Table) -> Diagram:
         rows=tuple(rows),
         hatch=tuple(_hatch(width, density) if spec.refine is None else _strokes(rows)) if missing else (),
         two_starts="truth" in spec.grid.starts,
+        shown=shown,
     )
 
 
@@ -111,6 +122,8 @@ _SHOWN = (
     "p_high",
     "phase",
     "phase_certain",
+    "theory",
+    "disagreement",
     "n_diverged",
     "mcc_chance",
     "mcc_random",
@@ -134,6 +147,8 @@ def _reading(panel: Panel, seen: dict[str, object]) -> Row:
         "seeds": f"{seen['n_identified']} of {seen['n_seeds']}",
         "P": f"{_say(seen['p_identified'], '.2f')} [{_say(seen['p_low'], '.2f')}, {_say(seen['p_high'], '.2f')}]",
         "reads": "not known yet" if phase is None else f"{phase}{'' if certain else ' (uncertain)'}",
+        "theory": "–" if seen["theory"] is None else str(seen["theory"]),
+        "disagreement": None if seen["disagreement"] is None else str(seen["disagreement"]),
         "mcc": f"{_say(seen['mcc_random'], '.3f')} (chance {_say(seen['mcc_chance'], '.3f')})",
         "recovered": _pair(seen, "recovered_fraction", ".2f"),
         "objective": _pair(seen, "objective", ".4g"),
@@ -218,18 +233,19 @@ def _notes(spec: JobSpec, panel: Panel, cells: list[Row], curves: list[Row]) -> 
     return []
 
 
-def _overlays(spec: JobSpec, panel: Panel, width: PlotAxis, density: PlotAxis) -> list[Row]:
-    """The lines n_m = n and n (1 - S) = k, where they cross the panel."""
-    n = spec.data.n_features
+def _disagreements(cells: list[Row], layout: Layout) -> list[Row]:
+    """A flag in the upper left corner of each cell where the theorems and the measurement say the opposite."""
+    width, density = layout.width, layout.density
+    inset = 0.45 * layout.glyph
     rows: list[Row] = []
-    if width.edges[0] < n < width.edges[-1]:
-        rows.append({"panel": str(panel), "layer": "n_line", "x": n, "text": "n_m = n"})
-    k = panel.activation.k
-    if k is not None and density.edges[0] < k / n < density.edges[-1]:
-        # The label is turned and stands beside the panel: kept clear of the corners by half its length.
-        middle = np.clip(density.place(k / n), 32, max(32, density.pixels - 32))
-        label = _short(float(density.value(middle)))
-        rows.append({"panel": str(panel), "layer": "k_line", "y": _short(k / n), "label": label, "text": "n(1−S) = k"})
+    for cell in cells:
+        if cell.get("disagreement") is not None:
+            x, y = (float(str(cell[name])) for name in ("x", "y"))  # the edges at low n_m and high S
+            corner = {"fx": width.value(width.place(x) + inset), "fy": density.value(density.place(y) + inset)}
+            place: Row = {name: _short(float(value)) for name, value in corner.items()}
+            rows.append(
+                {"panel": cell["panel"], "layer": "disagreement", **place, "disagreement": cell["disagreement"]}
+            )
     return rows
 
 

@@ -13,16 +13,18 @@ from phase_diagrams.marks import (
     GREY,
     HATCH,
     INK,
-    K_DASH,
-    N_DASH,
+    RULES,
     band,
     casing,
     curve,
+    flags,
     glyphs,
     layer_marks,
-    overlay,
+    promise,
+    rules,
     shade,
 )
+from phase_diagrams.overlay import OVERLAYS
 
 BLOCK = 290
 """Width in pixels of a block of the key; fits its longest line of words."""
@@ -44,10 +46,6 @@ PHASE_WORDS = {
     "objective_limited": "objective-limited: the loss prefers others",
     "not_recovered": "not recovered: random starts miss them",
 }
-LINE_WORDS = {
-    "n_line": "as many latents as features: n_m = n",
-    "k_line": "k features active on average: n(1 − S) = k",
-}
 
 
 def key_rows(diagram: Diagram) -> list[Row]:
@@ -56,16 +54,17 @@ def key_rows(diagram: Diagram) -> list[Row]:
     width = max(2 * BLOCK, layout.columns * (layout.width.pixels + COLUMN_GAP) - COLUMN_GAP)
     # A key a little wider than the panels is better than a block on a line of its own.
     width = max(width, 3 * BLOCK) if width > 2.5 * BLOCK else width
-    blocks = [block for block in (_scale_block(diagram), _phase_block(diagram), _line_block(diagram)) if block]
-    per_row = min(len(blocks), width // BLOCK)
+    made = (make(diagram) for make in (_scale_block, _phase_block, _line_block, _theory_block))
+    blocks = [block for block in made if block]
+    # Each block goes under the shortest column so far.
+    ends = [0] * min(len(blocks), width // BLOCK)
     rows: list[Row] = []
-    top = 0
-    for first in range(0, len(blocks), per_row):
-        group = blocks[first : first + per_row]
-        for column, block in enumerate(group):
-            for line, marks in enumerate(block):
-                rows += [_moved(mark, column * BLOCK, top + line * LINE + LINE // 2) for mark in marks]
-        top += LINE * max(map(len, group)) + 8
+    for block in blocks:
+        column = ends.index(min(ends))
+        for line, marks in enumerate(block):
+            rows += [_moved(mark, column * BLOCK, ends[column] + line * LINE + LINE // 2) for mark in marks]
+        ends[column] += LINE * len(block) + 8
+    top = max(ends)
     for text in textwrap.wrap(diagram.caption, int(width / LETTER)):
         rows.append({"layer": "caption", "x": 0, "y": top + CAPTION_LINE // 2, "text": text})
         top += CAPTION_LINE
@@ -90,7 +89,7 @@ def key_chart(rows: list[Row]) -> alt.LayerChart:
         data = layer_marks(start)
         layers.append(band(data, start, False, x=x("x"), y=y("low"), y2="high"))
         layers += [casing(data, **place), curve(data, start, **place)]
-    layers += [overlay(layer_marks(name), dash, **span) for name, dash in (("n_line", N_DASH), ("k_line", K_DASH))]
+    layers += [rules(*RULES, **span), promise(**box), flags(8.0, **place)]
     layers += [
         glyphs(layer_marks("glyph"), GLYPH, **place),
         _words("tick", place, align="center", fontSize=10),
@@ -167,7 +166,7 @@ def _phase_block(diagram: Diagram) -> Block:
 
 
 def _line_block(diagram: Diagram) -> Block:
-    """The boundaries and lines of the theory that the panels show."""
+    """The boundaries that the panels show."""
     curves = {row["start"] for row in diagram.layer("curve")}
     block: Block = []
     for start, words in (("random", "random start: identified"), ("truth", "truth start: identifiable (● or ▲)")):
@@ -177,5 +176,24 @@ def _line_block(diagram: Diagram) -> Block:
             block.append([ground, *ends, _said(words)])
     if block:
         block.insert(0, [_said("Boundary P = 1/2, with its 95 % band", "heading", 0)])
-    lines = [name for name in LINE_WORDS if diagram.layer(name)]
-    return block + [[{"layer": name, "x": 0, "x2": SWATCH, "y": 0}, _said(LINE_WORDS[name])] for name in lines]
+    return block
+
+
+def _theory_block(diagram: Diagram) -> Block:
+    """The overlays that are shown to begin with and that the panels have, each with its assumptions."""
+    block: Block = []
+    for overlay in OVERLAYS:
+        if overlay.name in diagram.shown and diagram.layer(overlay.name):
+            block.append([*_example(overlay.name), _said(overlay.title)])
+            block += [[_said(line)] for line in overlay.assumptions]
+    return [[_said("Theory", "heading", 0)], *block] if block else []
+
+
+def _example(name: str) -> list[Row]:
+    """The mark of an overlay in the key."""
+    if name in RULES:
+        return [{"layer": name, "x": 0, "x2": SWATCH, "y": 0}]
+    if name == "theorems":
+        return [{"layer": name, "x": 0, "x2": SWATCH, "y": -7, "y2": 7}]
+    sides = enumerate(("theory_only", "measurement_only"))
+    return [{"layer": name, "x": SWATCH / 2 + 16 * i - 8, "y": 0, "disagreement": side} for i, side in sides]

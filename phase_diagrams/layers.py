@@ -17,16 +17,21 @@ from phase_diagrams.marks import (
     GREY,
     HATCH,
     INK,
-    K_DASH,
-    N_DASH,
+    RULES,
     band,
     casing,
     curve,
+    flags,
     glyphs,
     layer_marks,
-    overlay,
+    overlay_marks,
+    promise,
+    rule_values,
+    rules,
     shade,
+    switch,
 )
+from phase_diagrams.overlay import OVERLAYS
 
 LINE = 12
 """Pixels between the lines of words above a panel."""
@@ -41,6 +46,7 @@ TOOLTIP = {
     "seeds": "seeds identified",
     "P": "P(identified) [95 %]",
     "reads": "phase",
+    "theory": "Theorems 1 to 3",
     "mcc": "median mcc",
     "recovered": "recovered fraction, random / truth",
     "objective": "objective, random / truth",
@@ -65,7 +71,7 @@ def vega_lite(diagram: Diagram) -> dict[str, Any]:
     )
     chart = alt.vconcat(_panels(diagram), key_chart(key), spacing=16, title=title)
     chart = chart.configure(font=FONT, padding=14, background="white").configure_view(stroke=None)
-    document = chart.to_dict()
+    document = {**chart.to_dict(), "params": _switches(diagram)}
     # Data joins after the check: the schema says nothing about rows, and checking each would take seconds.
     document["datasets"] = {
         "panels": [dict(row) for row in diagram.rows],
@@ -73,6 +79,19 @@ def vega_lite(diagram: Diagram) -> dict[str, Any]:
         "key": [dict(row) for row in key],
     }
     return dict(document)
+
+
+def _switches(diagram: Diagram) -> list[dict[str, Any]]:
+    """A tick box for every overlay that the picture has: a page shows them, still pictures keep their values."""
+    there = {row["layer"] for row in diagram.rows}
+    switches: list[dict[str, Any]] = []
+    for overlay in OVERLAYS:
+        param = {"name": switch(overlay.name), "value": overlay.name in diagram.shown}
+        if overlay.name in there:
+            words = " ".join((f"{overlay.name} – {overlay.title}", *overlay.assumptions))
+            param["bind"] = {"input": "checkbox", "name": words}
+        switches.append(param)
+    return switches
 
 
 def _panels(diagram: Diagram) -> alt.FacetChart:
@@ -97,21 +116,21 @@ def _layers(diagram: Diagram) -> list[alt.Chart | alt.LayerChart]:
     cell = {"x": x("x"), "x2": "x2", "y": y("y"), "y2": "y2"}
     layers: list[alt.Chart | alt.LayerChart] = []
     if diagram.hatch:
-        rules = alt.Chart(alt.NamedData("hatch")).mark_rule(stroke=HATCH, strokeWidth=1, aria=False)
+        hatching = alt.Chart(alt.NamedData("hatch")).mark_rule(stroke=HATCH, strokeWidth=1, aria=False)
         missing = layer_marks("missing").mark_rect(fillOpacity=0, aria=False)
         shown = {field: TOOLTIP[field] for field in ("S", "n_m", "P")}
-        layers += [rules.encode(**cell), missing.encode(tooltip=tooltip(shown), **cell)]
+        layers += [hatching.encode(**cell), missing.encode(tooltip=tooltip(shown), **cell)]
     cells = layer_marks("cell")
     # An edge of the cell's own colour: without it, seams show between cells.
     shades = {"fill": shade(alt.Fill), "stroke": shade(alt.Stroke)}
     layers.append(cells.mark_rect(strokeWidth=0.6, aria=False).encode(tooltip=tooltip(TOOLTIP), **shades, **cell))
+    layers.append(promise(**cell))
     layers += _boundaries(diagram, x, y)
-    layers += [
-        overlay(layer_marks("n_line"), N_DASH, x=x("x")),
-        overlay(layer_marks("k_line"), K_DASH, y=y("y")),
-    ]
+    layers.append(rules("n_m", x=x("x")))
+    layers.append(rules(*(name for name in RULES if name != "n_m"), x=x("x"), x2="x2", y=y("y")))
     marked = cells.transform_filter("datum.glyph && datum.phase")
     layers.append(glyphs(marked, diagram.layout.glyph, x=x("cx"), y=y("cy"), tooltip=tooltip(TOOLTIP)))
+    layers.append(flags(0.6 * diagram.layout.glyph, x=x("fx"), y=y("fy")))
     return layers + _words(diagram, x, y)
 
 
@@ -141,18 +160,18 @@ def _boundaries(diagram: Diagram, x: Callable[[str], alt.X], y: Callable[[str], 
 
 
 def _words(diagram: Diagram, x: Callable[[str], alt.X], y: Callable[[str], alt.Y]) -> list[alt.Chart | alt.LayerChart]:
-    """The panel's title, notes and the names of the theory's lines, all outside the cells."""
-    small: dict[str, Any] = {"fontSize": 9, "color": GREY, "aria": False}
-    note, line = diagram.layer("note"), diagram.layer("n_line")
+    """The panel's notes and the names of the theory's lines, which stand on cells only where they are switched on."""
+    small: dict[str, Any] = {"fontSize": 9, "color": GREY}
+    note, line = diagram.layer("note"), diagram.layer("n_m")
     above = LINE * bool(line)
     layers: list[alt.Chart | alt.LayerChart] = []
     if note:
-        marks = layer_marks("note").mark_text(align="left", baseline="bottom", fontStyle="italic", **small)
+        marks = layer_marks("note").mark_text(align="left", baseline="bottom", fontStyle="italic", aria=False, **small)
         layers.append(marks.encode(text="text:N", x=alt.value(0), y=alt.value(-3 - above)))
     if line:
-        marks = layer_marks("n_line").mark_text(baseline="bottom", **small)
+        marks = overlay_marks("n_m").mark_text(baseline="bottom", aria=False, **small)
         layers.append(marks.encode(text="text:N", x=x("x"), y=alt.value(-3)))
-    if diagram.layer("k_line"):
-        marks = layer_marks("k_line").mark_text(baseline="bottom", angle=90, dy=-3, **small)
-        layers.append(marks.encode(text="text:N", x=alt.value(diagram.layout.width.pixels), y=y("label")))
+    marks = overlay_marks("k", "2k").mark_text(align="left", baseline="middle", aria=False, **small)
+    layers.append(marks.encode(text="text:N", x=alt.value(diagram.layout.width.pixels + 4), y=y("y")))
+    layers.append(rule_values("gt_loss", "loss_gap", text="text:N", x=x("x"), y=y("y")))
     return layers

@@ -1,6 +1,6 @@
 """A kind of mark to its look: the colours, shapes and strokes that panels and key share."""
 
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 
@@ -26,13 +26,34 @@ SHAPES = {
 BANDS = {"random": "#00d9b5", "truth": TRUTH}
 DASHES = {"random": [1, 0], "truth": [6, 4]}
 STROKES = {"random": RANDOM, "truth": TRUTH}
-N_DASH, K_DASH = [2, 3], [8, 3, 2, 3]
-"""Strokes of n_m = n (dotted) and n (1 - S) = k (dash and dot)."""
+RULES: dict[str, tuple[str, list[int]]] = {
+    "n_m": (INK, [2, 3]),
+    "k": (INK, [8, 3, 2, 3]),
+    "2k": (INK, [8, 3, 2, 3, 2, 3]),
+    "donoho_tanner": ("#00618a", [12, 3]),
+    "gt_loss": ("#8a3b00", [1, 0]),
+    "loss_gap": ("#5b2a86", [4, 2]),
+}
+"""Colour and dash of the theory's lines: black ones are counts, coloured ones are computed from the model."""
+PROMISE: dict[str, Any] = {"fill": "#1b8a3a", "fillOpacity": 0.16, "stroke": "#0b6b28", "strokeWidth": 1.6}
+"""The region that the theorems promise: a green that the scale lacks."""
+OPPOSITE = "#ff6a00"
+"""Flags of cells where theory and measurement disagree."""
 
 
 def layer_marks(layer: str) -> alt.Chart:
     """A chart on the rows of one layer, whatever data it will be placed on."""
     return alt.Chart().transform_filter(f"datum.layer === '{layer}'")
+
+
+def switch(name: str) -> str:
+    """The parameter of the source that shows an overlay or hides it."""
+    return f"show_{name}"
+
+
+def overlay_marks(*names: str) -> alt.Chart:
+    """A chart on the rows of some overlays, without those that are switched off."""
+    return alt.Chart().transform_filter(" || ".join(f"({switch(name)} && datum.layer === '{name}')" for name in names))
 
 
 def shade(channel: type[alt.Fill] | type[alt.Stroke]) -> alt.Fill | alt.Stroke:
@@ -79,11 +100,45 @@ def band(chart: alt.Chart, start: str, sideways: bool, **encodings: Any) -> alt.
     return _encoded(area, encodings)
 
 
-def overlay(chart: alt.Chart, dash: list[int], **encodings: Any) -> alt.LayerChart:
-    """A line of the theory, with its white edge."""
+def rules(*names: str, **encodings: Any) -> alt.LayerChart:
+    """Lines of the theory, each in its colour and dash, with their white edges."""
+    chart = overlay_marks(*names)
+    look = {
+        "stroke": alt.Stroke("layer:N", scale=_by_name(0), legend=None),
+        "strokeDash": alt.StrokeDash("layer:N", scale=_by_name(1), legend=None),
+    }
     edge = chart.mark_rule(stroke=PAPER, strokeWidth=3, opacity=0.7, aria=False)
-    line = chart.mark_rule(stroke=INK, strokeWidth=1.2, strokeDash=dash, aria=False)
-    return alt.LayerChart(layer=[_encoded(edge, encodings), _encoded(line, encodings)])
+    line = chart.mark_rule(strokeWidth=1.3, aria=False)
+    return alt.LayerChart(layer=[_encoded(edge, encodings), _encoded(line, {**look, **encodings})])
+
+
+def rule_values(*names: str, **encodings: Any) -> alt.LayerChart:
+    """The values of contours, above their lines and in their colours, on a white edge."""
+    chart = overlay_marks(*names)
+    look: dict[str, Any] = {"align": "left", "dx": 3, "dy": -1, "baseline": "bottom", "fontSize": 9, "aria": False}
+    edge = chart.mark_text(color=PAPER, stroke=PAPER, strokeWidth=3, strokeJoin="round", **look)
+    color = alt.Color("layer:N", scale=_by_name(0), legend=None)
+    return alt.LayerChart(
+        layer=[_encoded(edge, encodings), _encoded(chart.mark_text(**look), {"color": color, **encodings})]
+    )
+
+
+def promise(**encodings: Any) -> alt.Chart:
+    """The region in which the theorems promise that the truth is optimal."""
+    return _encoded(overlay_marks("theorems").mark_rect(**PROMISE, aria=False), encodings)
+
+
+def flags(side: float, **encodings: Any) -> alt.Chart:
+    """Flags of cells where theory and measurement disagree: full where theory alone promises, hollow the reverse."""
+    chart = overlay_marks("disagreement").mark_point(
+        shape="diamond", size=side**2, stroke=OPPOSITE, strokeWidth=1.8, opacity=1, aria=False
+    )
+    fill = alt.condition("datum.disagreement === 'theory_only'", alt.value(OPPOSITE), alt.value(PAPER))
+    return _encoded(chart, {"fill": fill, **encodings})
+
+
+def _by_name(part: Literal[0, 1]) -> alt.Scale:
+    return alt.Scale(domain=list(RULES), range=[rule[part] for rule in RULES.values()])
 
 
 def _encoded(chart: alt.Chart, encodings: dict[str, Any]) -> alt.Chart:

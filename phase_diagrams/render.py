@@ -41,18 +41,18 @@ def draw(diagram: Diagram) -> dict[str, bytes]:
     # altair and vl-convert take most of a second to import, and only drawing needs them.
     from phase_diagrams.layers import vega_lite
 
-    return _draw("phase_diagram", diagram.title, vega_lite(diagram), len(diagram.rows))
+    return draw_document(vega_lite(diagram), "phase_diagram", diagram.title)
 
 
 def draw_reweighting(picture: ReweightingPicture) -> dict[str, bytes]:
     """The files of the picture of an exponent search."""
     from phase_diagrams.reweighting_layers import vega_lite
 
-    return _draw("reweighting", picture.title, vega_lite(picture), len(picture.rows))
+    return draw_document(vega_lite(picture), "reweighting", picture.title)
 
 
-def _draw(name: str, title: str, document: dict[str, Any], marks: int) -> dict[str, bytes]:
-    """The five files of a Vega-Lite document."""
+def draw_document(document: dict[str, Any], stem: str, title: str) -> dict[str, bytes]:
+    """A Vega-Lite document to its files: stem.vl.json, .html, .png, .svg and .pdf."""
     import vl_convert
 
     source = _source(document)
@@ -60,12 +60,13 @@ def _draw(name: str, title: str, document: dict[str, Any], marks: int) -> dict[s
     library = vl_convert.javascript_bundle(None, vl_version=release)  # type: ignore[arg-type]  # None: the whole of it
     # Drawn once, so that all files show the same picture.
     svg = _stable_names(vl_convert.vegalite_to_svg(source, vl_version=release))
+    marks = sum(map(len, document.get("datasets", {}).values()))
     return {
-        f"{name}.vl.json": source.encode(),
-        f"{name}.html": _page(name, title, marks, source, library).encode(),
-        f"{name}.png": vl_convert.svg_to_png(svg, scale=PNG_SCALE),
-        f"{name}.svg": svg.encode(),
-        f"{name}.pdf": canonical_pdf(vl_convert.svg_to_pdf(svg)),
+        f"{stem}.vl.json": source.encode(),
+        f"{stem}.html": _page(title, stem, marks, source, library).encode(),
+        f"{stem}.png": vl_convert.svg_to_png(svg, scale=PNG_SCALE),
+        f"{stem}.svg": svg.encode(),
+        f"{stem}.pdf": canonical_pdf(vl_convert.svg_to_pdf(svg)),
     }
 
 
@@ -94,11 +95,11 @@ def _stable_names(svg: str) -> str:
     return re.sub(r"url\(#([^)]+)\)", lambda found: f"url(#{names.get(found[1], found[1])})", svg)
 
 
-def _page(name: str, title: str, marks: int, source: str, library: str) -> str:
+def _page(title: str, stem: str, marks: int, source: str, library: str) -> str:
     options = {
         "renderer": "svg" if marks <= SVG_MARKS else "canvas",
         "actions": {"export": True, "source": True, "compiled": False, "editor": False},
-        "downloadFileName": name,
+        "downloadFileName": stem,
     }
     # A label may hold "</script>": inside JSON, "<" is as well written as an escape.
     return _PAGE.format(

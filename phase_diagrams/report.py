@@ -15,6 +15,7 @@ from phase_diagrams.confirmation import confirm
 from phase_diagrams.figure import diagram
 from phase_diagrams.finding import find_exponents, reweighting_table
 from phase_diagrams.folder import TRIALS_FILE, Folder, table_bytes
+from phase_diagrams.overlay import DEFAULT
 from phase_diagrams.panel import boundary_table, trace_boundaries
 from phase_diagrams.render import draw, draw_reweighting
 from phase_diagrams.reweighting_figure import reweighting_picture
@@ -61,6 +62,7 @@ def write_report(
     device: str,
     wall_seconds: float,
     train_seconds: float,
+    overlays: frozenset[str] = DEFAULT,
 ) -> Summary:
     """Write every artifact but trials.parquet, each whole or not at all, and the manifest last.
 
@@ -74,6 +76,7 @@ def write_report(
         device: what trained them, in words.
         wall_seconds: from the start of the run to now.
         train_seconds: summed over trials.
+        overlays: names of the theory's overlays that the pictures show (overlay.py).
     """
     conditions = condition_table(spec, trials)
     boundaries = trace_boundaries(spec, conditions)
@@ -83,7 +86,7 @@ def write_report(
     folder.write("spec.json", spec_json(spec).encode())
     folder.write("conditions.parquet", table_bytes(conditions))
     folder.write("boundary.parquet", table_bytes(curves))
-    for name, content in draw(diagram(spec, conditions, curves)).items():
+    for name, content in draw(diagram(spec, conditions, curves, dictionary, overlays)).items():
         folder.write(name, content)
     folder.write("summary.json", summary_json(summary).encode())
     write_manifest(folder, device=device, wall_seconds=wall_seconds, train_seconds=train_seconds)

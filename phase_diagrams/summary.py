@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +17,7 @@ from phase_diagrams.refine_judgement import Judgement, judge
 from phase_diagrams.reweighting_summary import ReweightingSummary, reweighting_sentences
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.superposition import Interference
+from phase_diagrams.tables import CONDITION_KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,38 @@ class PanelSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class DisagreementSummary:
+    """A condition that the theorems and its seeds judge the opposite way."""
+
+    sparsity: float
+    hidden_dim: int
+    activation: str
+    k: int | None
+    l1: float | None
+    exponent: float
+    disagreement: str
+    """theory_only: promised, yet objective_limited; measurement_only: excluded, yet identifiable (verdict.py)."""
+    phase: str
+    p_identifiable: Rate | None
+    """None without truth starts."""
+    trial_ids: tuple[str, ...]
+    """Its rows of trials.parquet."""
+
+
+@dataclass(frozen=True, slots=True)
+class TheorySummary:
+    """The verdicts of Theorems 1 to 3 against the phases that the seeds settle."""
+
+    judged: int
+    """Conditions of which the theorems say something, identifiable or not."""
+    settled: int
+    """Of them, those whose phase is certain (and from two starts, where they do not recover)."""
+    theory_only: int
+    measurement_only: int
+    disagreements: tuple[DisagreementSummary, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What summary.json holds."""
 
@@ -112,6 +146,7 @@ class Summary:
     mcc_chance: tuple[Chance, ...]
     """By ascending hidden_dim."""
     panels: tuple[PanelSummary, ...]
+    theory: TheorySummary
     refinement: Judgement | None = None
     """How well the boundaries are known; None without `refine`."""
     reweighting: ReweightingSummary | None = None
@@ -150,6 +185,7 @@ def summarise(
         phases=_phases(spec, conditions),
         mcc_chance=tuple(Chance(width, chance[width]) for width in sorted(chance)),
         panels=panels,
+        theory=_theory(spec, trials, conditions),
         refinement=judge(spec, spec.refine, trials) if spec.refine else None,
         reweighting=reweighting,
     )
@@ -179,6 +215,12 @@ def sentences(summary: Summary) -> list[str]:
     said.append(
         f"The superposition {summary.superposition} has coherence {overlap.coherence:.3f} (Welch bound "
         f"{overlap.welch_bound:.3f}) and {condition} the theory's condition of non-positive interference."
+    )
+    theory = summary.theory
+    said.append(
+        f"Theorems 1 to 3 judge {theory.judged:,} conditions, and the seeds settle {theory.settled:,} of them: "
+        f"{theory.theory_only:,} promised by the theorems are objective_limited, {theory.measurement_only:,} excluded "
+        f"by them are identifiable."
     )
     if summary.mcc_chance:
         ends = dict.fromkeys((summary.mcc_chance[0], summary.mcc_chance[-1]))
@@ -229,6 +271,42 @@ def _panel(spec: JobSpec, panel: Panel, rows: pa.Table, boundaries: list[PanelBo
         identifiable=_rate(rows, "truth") if "truth" in spec.grid.starts else None,
         boundaries=tuple(_boundary(boundary, n) for boundary in boundaries),
         sparsity_where_active_equals_k=density_of((activation.k or 0) / n) if crossed else None,
+    )
+
+
+def _theory(spec: JobSpec, trials: pa.Table, conditions: pa.Table) -> TheorySummary:
+    judged = conditions.filter(pc.is_valid(conditions["theory"]))
+    settled = pc.and_(pc.fill_null(judged["phase_certain"], False), pc.not_equal(judged["phase"], "not_recovered"))
+    opposite = judged.filter(pc.is_valid(judged["disagreement"]))
+    sides = opposite["disagreement"].to_pylist()
+    trial_ids: dict[tuple[object, ...], list[str]] = {}
+    if sides:
+        # Seeds that confirm an exponent search are not part of any condition.
+        trials = trials.filter(pc.is_in(trials["seed"], value_set=pa.array(spec.grid.seeds, pa.int64())))
+        keys = zip(*(trials[name].to_pylist() for name in CONDITION_KEYS), strict=True)
+        for key, trial_id in zip(keys, trials["trial_id"].to_pylist(), strict=True):
+            trial_ids.setdefault(key, []).append(trial_id)
+    return TheorySummary(
+        judged=judged.num_rows,
+        settled=int(pc.sum(pc.fill_null(settled, False)).as_py() or 0),
+        theory_only=sides.count("theory_only"),
+        measurement_only=sides.count("measurement_only"),
+        disagreements=tuple(_opposite(row, trial_ids) for row in opposite.to_pylist()),
+    )
+
+
+def _opposite(row: dict[str, Any], trial_ids: dict[tuple[object, ...], list[str]]) -> DisagreementSummary:
+    key = {name: row[name] for name in CONDITION_KEYS}
+    pairs, stays = row["n_pairs"], row["n_identifiable"]
+    rate = None
+    if pairs:
+        rate = Rate(stays, pairs, row["p_identifiable"], row["p_identifiable_low"], row["p_identifiable_high"])
+    return DisagreementSummary(
+        **key,
+        disagreement=row["disagreement"],
+        phase=row["phase"],
+        p_identifiable=rate,
+        trial_ids=tuple(trial_ids.get(tuple(key.values()), ())),
     )
 
 

@@ -58,6 +58,9 @@ def _schema(columns: list[tuple[str, pa.DataType, str, str]]) -> pa.Schema:
 TRIALS = _schema(_TRIAL_COLUMNS)
 """Schema of trials.parquet and of the files under packs/."""
 
+CONDITION_KEYS = ("sparsity", "hidden_dim", "activation", "k", "l1", "exponent")
+"""The columns that name a condition, in trials and conditions alike."""
+
 METRICS = (
     "mcc",
     "recovered_fraction",
@@ -100,6 +103,8 @@ _CONDITION_COLUMNS: list[tuple[str, pa.DataType, str, str]] = [
     ("p_identifiable_high", pa.float64(), "upper end of the 95 % Wilson interval of p_identifiable", "probability"),
     ("phase", pa.string(), "recovered, optimiser_limited, objective_limited; not_recovered without truth starts", ""),
     ("phase_certain", pa.bool_(), "false where an interval leaves the phase open", ""),
+    ("theory", pa.string(), "what Theorems 1 to 3 say: identifiable, not_identifiable; null where nothing", ""),
+    ("disagreement", pa.string(), "theory_only or measurement_only calls it identifiable; null where not certain", ""),
     ("n_diverged", pa.int32(), "trials of either start that diverged", "count"),
     ("mcc_chance", pa.float64(), "expected mcc of a random dictionary (closed form)", "cosine"),
 ]
@@ -137,6 +142,73 @@ BOUNDARY = _schema(
 )
 """Schema of boundary.parquet; empty where no panel has a boundary in range."""
 
+_PANEL_COLUMNS = [
+    ("activation", pa.string(), "panel: activation kind", ""),
+    ("k", pa.int32(), "panel: active latents per sample", "count"),
+    ("l1", pa.float64(), "panel: L1 penalty", ""),
+    ("exponent", pa.float64(), "panel: reweighting exponent alpha", ""),
+]
+
+DIFFERENCE = _schema(
+    [
+        *_PANEL_COLUMNS,
+        ("other_activation", pa.string(), "activation of the other diagram's panel that it is compared with", ""),
+        ("other_exponent", pa.float64(), "exponent of the other diagram's panel", ""),
+        ("sparsity", pa.float64(), "S = P(x_i = 0)", "probability"),
+        ("hidden_dim", pa.int32(), "n_m, number of latents", "count"),
+        ("statistic", pa.string(), "identified (random starts), or identifiable (both starts)", ""),
+        ("n_one", pa.int32(), "seeds of the first diagram", "count"),
+        ("n_other", pa.int32(), "seeds of the other diagram", "count"),
+        ("p_one", pa.float64(), "share of them that are identified (identifiable), first diagram", "probability"),
+        ("p_other", pa.float64(), "the same, other diagram", "probability"),
+        ("difference", pa.float64(), "p_other - p_one", "probability"),
+        ("low", pa.float64(), "lower end of its 95 % interval (Newcombe 1998)", "probability"),
+        ("high", pa.float64(), "upper end of its 95 % interval", "probability"),
+        ("paired", pa.bool_(), "both sides have the same seeds, compared seed by seed", ""),
+        ("p_value", pa.float64(), "two-sided exact p value: McNemar if paired, else Fisher", "probability"),
+        (
+            "q_value",
+            pa.float64(),
+            "p value adjusted over the statistic's cells (Benjamini-Hochberg)",
+            "probability",
+        ),
+        ("significant", pa.bool_(), "q_value <= 0.05", ""),
+    ]
+)
+"""Schema of difference.parquet, one row per condition that both diagrams have, and statistic."""
+
+DISPLACEMENT = _schema(
+    [
+        *_PANEL_COLUMNS,
+        ("boundary", pa.string(), "random-start (identified) or truth-start (recovered or optimiser_limited)", ""),
+        ("x_axis", pa.string(), "column that x is a value of", ""),
+        ("y_axis", pa.string(), "column that y_one and y_other are values of", ""),
+        ("x", pa.float64(), "place on the x axis, in that column's units", ""),
+        ("y_one", pa.float64(), "where P = 1/2 in the first diagram, in the y axis column's units", ""),
+        ("y_other", pa.float64(), "where P = 1/2 in the other diagram", ""),
+        ("shift", pa.float64(), "other - first, along the y axis", "decades of 1 - S, or octaves of n_m"),
+        ("shift_low", pa.float64(), "lower end of its 95 % band", "decades of 1 - S, or octaves of n_m"),
+        ("shift_high", pa.float64(), "upper end of its 95 % band", "decades of 1 - S, or octaves of n_m"),
+    ]
+)
+"""Schema of displacement.parquet, one row per place at which both diagrams have a boundary."""
+
+CUT = _schema(
+    [
+        ("diagram", pa.string(), "name of the job", ""),
+        ("n_features", pa.int32(), "n", "count"),
+        ("axis", pa.string(), "what varies along the cut: sparsity, hidden_dim, k or exponent", ""),
+        ("value", pa.float64(), "place along the axis, in that column's units", ""),
+        ("quantity", pa.string(), "identified, identifiable (probabilities), or a metric of trials.parquet", ""),
+        ("start", pa.string(), "random or truth; null for identifiable, which takes both", ""),
+        ("n_seeds", pa.int32(), "seeds that it rests on", "count"),
+        ("estimate", pa.float64(), "share of seeds, or median of the metric over seeds", ""),
+        ("low", pa.float64(), "lower end of the interval: Wilson's for shares, order statistics for medians", ""),
+        ("high", pa.float64(), "upper end of the interval", ""),
+        ("confidence", pa.float64(), "its confidence: 0.95, or what the range of few seeds has", "probability"),
+    ]
+)
+"""Schema of cut.parquet, one row per place, quantity and start."""
 _REWEIGHTED_SCORES = ("recovered_fraction", "mcc", "gt_loss", "sae_loss")
 
 REWEIGHTING = _schema(

@@ -5,6 +5,7 @@ Theorem numbers are those of Cui, Zhang, Wang, Wang, arXiv 2506.15963. W_p is (n
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -31,14 +32,22 @@ def closed_form_weights(dictionary: Reals, hidden_dim: int) -> Floats:
     return weights
 
 
-def closed_form_features(dictionary: Reals, features: Reals) -> Floats:
-    """Return what the closed form recovers, x_hat = relu(W_p^T W_p x), (samples, n_features) (Theorems 1 to 3).
+def closed_form_features(dictionary: Reals, features: Reals, k: int | None = None, *, pooled: bool = False) -> Floats:
+    """Return what the closed form recovers, x_hat = sigma(W_p^T W_p x), (samples, n_features) (Theorems 1 to 3).
 
-    Positive interference adds to a feature, negative interference makes it shrink or vanish: W_p = [[1, 0, 0],
-    [0, 1, -1]] turns (.5, 1, .8) into (.5, .2, 0).
+    sigma is ReLU; with `k` it then keeps the k largest of each sample (TopK), `pooled` the k * samples largest of all
+    (BatchTopK). Positive interference adds to a feature, negative interference makes it shrink or vanish: under ReLU,
+    W_p = [[1, 0, 0], [0, 1, -1]] turns (.5, 1, .8) into (.5, .2, 0).
     """
     x = np.asarray(features, dtype=np.float64)
-    return np.maximum(x @ dictionary.T @ dictionary, 0.0)
+    latents = np.maximum(x @ dictionary.T @ dictionary, 0.0)
+    if k is None or k >= latents.shape[1]:
+        return latents
+    if pooled:
+        least = np.partition(latents, latents.size - k * len(latents), axis=None)[latents.size - k * len(latents)]
+    else:
+        least = np.partition(latents, -k, axis=1)[:, [-k]]
+    return np.asarray(np.where(latents >= least, latents, 0.0))
 
 
 def sae_loss(weights: Reals, inputs: Reals, gamma: Reals | None = None) -> float:
@@ -54,6 +63,26 @@ def sae_loss(weights: Reals, inputs: Reals, gamma: Reals | None = None) -> float
 def ground_truth_loss(dictionary: Reals, features: Reals) -> float:
     """Return L_GT = E |x - relu(W_p^T W_p x)|^2, the loss of the closed form on the ground-truth features."""
     return _mean_square_norm(features - closed_form_features(dictionary, features))
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedFormLosses:
+    """The losses of the closed form W_m* = (W_p, 0)^T on samples, whatever its activation."""
+
+    energy: float
+    """E |x|^2."""
+    ground_truth: float
+    """L_GT = E |e|^2, e = x - x_hat."""
+    reconstruction: float
+    """L_SAE = E |W_p e|^2; less L_GT it is the gap of Theorem 4, E e^T (W_p^T W_p - I) e."""
+
+
+def closed_form_losses(
+    dictionary: Reals, features: Reals, k: int | None = None, *, pooled: bool = False
+) -> ClosedFormLosses:
+    """Return the losses of the closed form with ReLU, TopK (`k`) or BatchTopK (`k`, `pooled`) on given features."""
+    e = np.asarray(features, dtype=np.float64) - closed_form_features(dictionary, features, k, pooled=pooled)
+    return ClosedFormLosses(_mean_square_norm(features), _mean_square_norm(e), _mean_square_norm(e @ dictionary.T))
 
 
 def loss_gap(dictionary: Reals, features: Reals) -> float:
@@ -128,7 +157,7 @@ def donoho_tanner_weak_threshold(delta: float, *, nonnegative: bool) -> float:
     return float(-minimize_scalar(minus_rho, bounds=(0.0, widest), method="bounded", options={"xatol": 1e-10}).fun)
 
 
-def _mean_square_norm(residual: Floats) -> float:
+def _mean_square_norm(residual: Reals) -> float:
     return float(np.mean(np.sum(np.square(residual, dtype=np.float64), axis=1)))
 
 

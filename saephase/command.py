@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from saephase.service_arguments import COMMANDS, add_service_commands
+from saephase.service_arguments import COMMANDS, add_service_commands, add_service_options
 from saephase.service_commands import explain_service_error, run_service_command
 from saephase.standard_error import unhurt_stderr
 
@@ -18,6 +18,14 @@ are in `saephase.service_arguments`."""
 
 SPEC_HELP = "job spec: a YAML or JSON file, or - for standard input"
 SET_HELP = "change a key of the spec, such as training.steps=100 (VALUE is YAML); may be repeated"
+OVERLAY_HELP = (
+    "what to show of the theory: all, none, default (n_m,k,disagreement), or some of n_m, k, 2k, donoho_tanner, "
+    "theorems, gt_loss, loss_gap, disagreement; the page can switch them too"
+)
+AT_HELP = (
+    "fix another axis, such as hidden_dim=40 or activation=topk:2; 1.5n and topk:0.05n are multiples of n, for several "
+    "sizes; may be repeated"
+)
 ADDRESS = re.compile(r"local|auto|(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+):\d{1,5}")
 
 
@@ -39,7 +47,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
-        told = explain_service_error(error) if options.command in COMMANDS else None
+        told = explain_service_error(error) if options.command in (*COMMANDS, "diff", "cut") else None
         code, paragraph = told or _explain(error, getattr(options, "folder", None))
         print(f"saephase: {paragraph}", file=sys.stderr)
     return code
@@ -74,9 +82,26 @@ def _parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", help="redraw a folder's tables and figures; trains nothing")
     report.add_argument("folder", metavar="DIR", help="output folder of a run, finished or not")
+    report.add_argument("--overlay", metavar="NAME[,NAME]", default="default", help=OVERLAY_HELP)
     report.add_argument(
         "--optuna", metavar="URL", help="also write the studies of an exponent search there (sqlite:///studies.db)"
     )
+
+    diff = commands.add_parser("diff", help="say what differs between two diagrams", allow_abbrev=False)
+    for side in ("one", "other"):
+        diff.add_argument(side, metavar="JOB_OR_DIR", help="output folder, or id of a succeeded job of the service")
+    diff.add_argument("--out", metavar="DIR", help="folder for the tables and pictures; without it, none are written")
+    diff.add_argument("--json", action="store_true", help="print JSON")
+    add_service_options(diff)
+
+    cut = commands.add_parser("cut", help="cut through a diagram, or several sizes, along one axis", allow_abbrev=False)
+    cut.add_argument("places", metavar="JOB_OR_DIR", nargs="+", help="output folders, or ids of succeeded jobs")
+    cut.add_argument("--axis", metavar="sparsity|hidden_dim|k|exponent", required=True, help="what varies")
+    cut.add_argument("--at", metavar="AXIS=VALUE", action="append", default=[], help=AT_HELP)
+    cut.add_argument("--between", metavar="LOW:HIGH", help="part of the axis that is taken; default all of it")
+    cut.add_argument("--out", metavar="DIR", help="folder for the table and pictures; without it, none are written")
+    cut.add_argument("--json", action="store_true", help="print JSON")
+    add_service_options(cut)
 
     commands.add_parser("spec-schema", help="print the job spec's JSON Schema")
     add_service_commands(commands, SPEC_HELP, SET_HELP, _address)
@@ -114,7 +139,15 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "report":
         from saephase.report_command import redraw
 
-        return redraw(options.folder, options.optuna)
+        return redraw(options.folder, options.overlay, options.optuna)
+    if options.command == "diff":
+        from saephase.diff_command import diff
+
+        return diff(options)
+    if options.command == "cut":
+        from saephase.cut_command import cut
+
+        return cut(options)
     from saephase.plan_command import print_plan, print_schema
 
     if options.command == "plan":

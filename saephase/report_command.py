@@ -8,6 +8,7 @@ import pyarrow as pa
 from phase_diagrams.finding import find_exponents
 from phase_diagrams.folder import find_finished, open_folder, read_trials
 from phase_diagrams.holdings import own_ids
+from phase_diagrams.overlay import read_overlays
 from phase_diagrams.report import write_report
 from phase_diagrams.spec import JobSpec, read_spec
 from saephase.result_table import print_result
@@ -15,11 +16,12 @@ from saephase.spec_argument import UsageError
 from workers.job import earlier_run, plant, training_seconds
 
 
-def redraw(location: str, optuna_url: str | None = None) -> int:
-    """Draw the diagram of a folder's trials, of a run that is not finished too; returns the exit code.
+def redraw(location: str, overlays: str, optuna_url: str | None = None) -> int:
+    """Draw the diagram of a folder's trials, of a run that is not finished too, with the theory's overlays named.
 
-    `optuna_url` is a storage for the studies of its exponent search.
+    `optuna_url` is a storage for the studies of its exponent search. Returns the exit code.
     """
+    shown = _overlays(overlays)
     if "://" not in location and not Path(location).is_dir():
         raise UsageError(f"DIR {location}: is not a folder")
     folder = open_folder(location)
@@ -40,11 +42,19 @@ def redraw(location: str, optuna_url: str | None = None) -> int:
         device=device,
         wall_seconds=wall_seconds,
         train_seconds=training_seconds(trials),
+        overlays=shown,
     )
     print_result(folder, summary)
     if optuna_url is not None:
         _export(spec, trials, optuna_url)
     return 0
+
+
+def _overlays(text: str) -> frozenset[str]:
+    try:
+        return read_overlays(text)
+    except ValueError as error:
+        raise UsageError(f"--overlay {text}: {error}") from None
 
 
 def _export(spec: JobSpec, trials: pa.Table, url: str) -> None:

@@ -78,8 +78,8 @@ def _add_token(commands: Any) -> None:
         _add_place(act)
 
 
-def _client(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, allow_abbrev=False)
+def add_service_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where the service is and who asks."""
     parser.add_argument(
         "--url",
         metavar="URL",
@@ -92,6 +92,11 @@ def _client(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
         default=os.environ.get("SAEPHASE_TOKEN") or None,
         help="better given as SAEPHASE_TOKEN: command lines can be seen by others",
     )
+
+
+def _client(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, allow_abbrev=False)
+    add_service_options(parser)
     return parser
 
 

@@ -14,13 +14,16 @@ import sys
 import threading
 import traceback
 from dataclasses import replace
+from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
     from phase_diagrams.figure import Diagram
-    from phase_diagrams.spec import JobSpec
+    from phase_diagrams.spec import Data, JobSpec
 
 SECONDS = 300
 """Longest that a drawing may take; heuristic: ten times the largest that was measured."""
@@ -49,28 +52,37 @@ class Drawer:
 
         Raises DrawingFailed.
         """
+        return self._made({"spec": json.loads(spec), "wanted": wanted}, [conditions])
+
+    def compare(self, specs: tuple[str, str], rows: tuple[bytes, bytes]) -> dict[str, bytes]:
+        """The files of a comparison of two diagrams, from their specs' JSON and Parquet files of their trials.
+
+        Where they have no plane in common there is one file, incompatible.txt, that says why. Raises DrawingFailed.
+        """
+        return self._made({"specs": [json.loads(spec) for spec in specs]}, list(rows))
+
+    def _made(self, question: dict[str, object], parts: list[bytes]) -> dict[str, bytes]:
         with self._lock:
             if self._idle is not None:
                 self._idle.cancel()
             if self._closed:
                 raise DrawingFailed("the service is shutting down")
-            request = {"spec": json.loads(spec), "wanted": wanted}
             warm = self._child is not None
             try:
-                head, parts = self._ask(request, conditions)
+                head, files = self._ask(question, parts)
             except DrawingFailed:
                 if not warm or self._closed:
                     raise
                 # It may have been killed while it had nothing to do, which only shows now: a new one draws.
-                head, parts = self._ask(request, conditions)
+                head, files = self._ask(question, parts)
             self._idle = threading.Timer(IDLE_SECONDS, self._retire)
             self._idle.daemon = True
             self._idle.start()
         if "error" in head:
             raise DrawingFailed(str(head["error"]))
-        return dict(zip(head["names"], parts, strict=True))
+        return dict(zip(head["names"], files, strict=True))
 
-    def _ask(self, head: dict[str, object], conditions: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    def _ask(self, question: dict[str, object], parts: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
         """What the child answers; raises DrawingFailed where it ends instead, and forgets it."""
         child = self._start()
         if self._closed:  # close() may have looked for a child a moment too early
@@ -80,7 +92,7 @@ class Drawer:
         try:
             assert child.stdin is not None
             assert child.stdout is not None
-            _send(child.stdin, head, [conditions])
+            _send(child.stdin, question, parts)
             return _receive(child.stdout)
         except (OSError, EOFError, ValueError):
             child.kill()
@@ -126,9 +138,11 @@ def main() -> None:
         os.nice(5)
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
-            head, (conditions,) = _receive(sys.stdin.buffer)
+            head, parts = _receive(sys.stdin.buffer)
             try:
-                files = _draw(head["spec"], conditions, head["wanted"])
+                files = (
+                    _draw(head["spec"], parts[0], head["wanted"]) if "spec" in head else _compare(head["specs"], parts)
+                )
                 _send(sys.stdout.buffer, {"names": list(files)}, list(files.values()))
             except Exception:
                 _send(sys.stdout.buffer, {"error": traceback.format_exc()[-2000:]}, [])
@@ -144,19 +158,47 @@ def _draw(document: object, conditions: bytes, wanted: Wanted) -> dict[str, byte
 
     spec = parse_spec(document)
     table = pq.read_table(io.BytesIO(conditions))
+    dictionary = _planted(spec.data)
     if wanted == "cells":
-        return draw_source(unbounded_diagram(spec, table))
-    whole = diagram(spec, table, boundary_table(trace_boundaries(spec, table)))
+        return draw_source(unbounded_diagram(spec, table, dictionary))
+    whole = diagram(spec, table, boundary_table(trace_boundaries(spec, table)), dictionary)
     return draw(whole) if wanted == "pictures" else draw_source(whole)
 
 
-def unbounded_diagram(spec: "JobSpec", conditions: "pa.Table") -> "Diagram":
+def unbounded_diagram(
+    spec: "JobSpec", conditions: "pa.Table", dictionary: "npt.NDArray[np.floating] | None" = None
+) -> "Diagram":
     """What a diagram shows but for its boundaries; it says nothing about them, found or not."""
     from phase_diagrams.figure import diagram
     from phase_diagrams.tables import BOUNDARY
 
-    whole = diagram(spec, conditions, BOUNDARY.empty_table())
+    whole = diagram(spec, conditions, BOUNDARY.empty_table(), dictionary)
     return replace(whole, rows=tuple(row for row in whole.rows if row["layer"] != "note"))
+
+
+def _compare(documents: list[str], rows: list[bytes]) -> dict[str, bytes]:
+    import pyarrow.parquet as pq
+
+    from phase_diagrams.difference import IncompatibleError, Side, compare_diagrams
+    from phase_diagrams.difference_report import difference_files
+    from phase_diagrams.spec import parse_spec
+
+    sides = [
+        Side(parse_spec(document), pq.read_table(io.BytesIO(part)))
+        for document, part in zip(documents, rows, strict=True)
+    ]
+    try:
+        return difference_files(compare_diagrams(*sides))
+    except IncompatibleError as error:
+        return {"incompatible.txt": str(error).encode()}
+
+
+@lru_cache(maxsize=8)
+def _planted(data: "Data") -> "npt.NDArray[np.float32]":
+    """W_p; a toy model takes seconds of training, and a job is drawn many times."""
+    from phase_diagrams.planted import plant_dictionary
+
+    return plant_dictionary(data)
 
 
 def _send(stream: IO[bytes], head: dict[str, object], parts: list[bytes]) -> None:

@@ -31,6 +31,15 @@ PICTURES = {
 }
 """Media types of a diagram, and the file of the report that each is."""
 
+COMPARISONS = {
+    JSON: "difference.json",
+    VEGA_LITE: "difference.vl.json",
+    "image/png": "difference.png",
+    "image/svg+xml": "difference.svg",
+    "application/pdf": "difference.pdf",
+}
+"""Media types of a comparison of two diagrams, and its file that each is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cache:

@@ -1,4 +1,4 @@
-"""The routes of results: artifacts, and the conditions and diagram of what is finished so far."""
+"""The routes of results: artifacts, and the conditions, diagram and comparison of what is finished so far."""
 
 import json
 from hashlib import sha256
@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from phase_diagrams.folder import table_bytes
 from phase_diagrams.spec import parse_spec
 from service.access import Reader, TheService
 from service.artifacts import MEDIA_TYPES, list_artifacts, open_artifact
@@ -18,6 +19,7 @@ from service.job_routes import ALWAYS, see_job
 from service.negotiation import choose
 from service.partial import (
     ARROW,
+    COMPARISONS,
     CSV,
     JSON,
     PARQUET,
@@ -26,6 +28,7 @@ from service.partial import (
     VEGA_LITE,
     conditions_so_far,
     read_parquet,
+    read_rows,
     row_files_key,
     table_items,
     write_table,
@@ -33,7 +36,7 @@ from service.partial import (
 from service.problem import Refusal, document_problems
 from service.records import Job
 from service.state import Service
-from service.views import ArtifactList, ConditionList, DiagramRows, JobId
+from service.views import ArtifactList, ConditionList, DiagramRows, JobId, OtherId
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
 
@@ -220,6 +223,52 @@ async def diagram_rows(service: TheService, caller: Reader, request: Request, jo
         return JSONResponse({"panels": drawn.rows, "hatch": drawn.hatch}, headers=headers)
 
     return await anyio.to_thread.run_sync(work, limiter=service.brisk)
+
+
+@router.get(
+    "/diff/{other_id}",
+    summary="What differs between two diagrams",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Cells, whole panels, boundaries and specs, `other_id` less `job_id`; or the picture.",
+            "content": {kind: {"schema": {"type": "object"}} if "json" in kind else BINARY for kind in COMPARISONS},
+        },
+        **NOT_MODIFIED,
+        **document_problems(*ALWAYS, 404, 406, 409, 500),
+    },
+)
+async def difference(
+    service: TheService, caller: Reader, request: Request, job_id: JobId, other_id: OtherId
+) -> Response:
+    """Compare the finished rows of two jobs; JSON, or the picture as Vega-Lite source, PNG, SVG or PDF by Accept."""
+    media_type = choose(request.headers.get("accept"), tuple(COMPARISONS))
+    if media_type is None:
+        raise _not_acceptable(tuple(COMPARISONS))
+
+    def work() -> Response:
+        jobs = [see_job(service, caller, each) for each in (job_id, other_id)]
+        folders = [service.storage().job(job.id) for job in jobs]
+        keys = [row_files_key(folder, job.id, False) for folder, job in zip(folders, jobs, strict=True)]
+        key = sha256(f"difference {keys}".encode()).hexdigest()
+        headers = _headers(key, media_type)
+        if has_current(request, headers["ETag"]):
+            return not_modified(headers)
+
+        def compare() -> dict[str, bytes]:
+            one, other = (table_bytes(read_rows(folder)) for folder in folders)
+            return service.drawer.compare((jobs[0].spec, jobs[1].spec), (one, other))
+
+        try:
+            files = service.diagrams.get(key, compare)
+        except DrawingFailed as error:
+            raise RuntimeError(f"jobs {job_id} and {other_id} cannot be compared: {error}") from None
+        if "incompatible.txt" in files:
+            raise Refusal(409, files["incompatible.txt"].decode(), "incompatible")
+        content = files[COMPARISONS[media_type]]
+        return Response(content, headers={**headers, "Content-Security-Policy": SANDBOX}, media_type=media_type)
+
+    return await anyio.to_thread.run_sync(work, limiter=service.heavy)
 
 
 def _conditions(service: Service, job: Job) -> tuple[str, bytes]:

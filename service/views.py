@@ -216,6 +216,7 @@ Count = Annotated[int, Field(ge=0, le=10**9), BeforeValidator(_number)]
 Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False), BeforeValidator(_number)]
 Priority = Annotated[int, Field(ge=-1000, le=1000)]
 JobId = Annotated[str, Path(description="Id of the job.", examples=[EXAMPLE_ID])]
+OtherId = Annotated[str, Path(description="Id of the job that it is compared with.", examples=[EXAMPLE_ID])]
 LeaseId = Annotated[str, Path(description="Id of the lease.", examples=["0" * 32])]
 
 

@@ -66,3 +66,14 @@ def test_the_library_example_draws_its_panel(tmp_path: Path) -> None:
     assert (tmp_path / "diagram.svg").read_bytes().startswith(b"<svg")
     lines = (EXAMPLES / "library.py").read_text().splitlines()
     assert sum(bool(line.strip()) and not line.startswith(("from", "import", '"""')) for line in lines) <= 30
+
+
+@pytest.mark.long
+def test_the_finite_size_example_cuts_through_three_sizes(tmp_path: Path) -> None:
+    quick = ["training.steps=100", "grid.seeds=2", "grid.sparsity=[0.5, 0.9, 0.98]"]
+    command = [sys.executable, str(EXAMPLES / "finite_size.py"), str(tmp_path), *quick]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr
+    cut = json.loads((tmp_path / "cut" / "cut.json").read_text())
+    assert [sized["n_features"] for sized in cut["transitions"]] == [20, 20, 40, 40, 80, 80]
+    assert (tmp_path / "cut" / "cut.png").read_bytes().startswith(b"\x89PNG")

@@ -6,6 +6,7 @@ from scipy import stats
 
 from phase_diagrams.code_law import (
     active_count,
+    coupled_features,
     expected_active,
     firing_probabilities,
     input_variance,
@@ -137,3 +138,26 @@ def test_input_variance_known_answer():
 def test_errors_name_the_argument(call, named):
     with pytest.raises(ValueError, match=named):
         call()
+
+
+@pytest.mark.parametrize("magnitude", ["uniform", "constant", "half_normal", "exponential"])
+def test_coupled_features_have_the_law_of_the_code(magnitude):
+    probabilities = firing_probabilities(30, 0.8, "zipf", 0.5)
+    features = coupled_features(probabilities, None, magnitude, 20_000, seed=1)
+    rates = (features > 0).mean(axis=0)
+    np.testing.assert_allclose(rates, probabilities, atol=5 * np.sqrt(0.25 / 20_000))
+    sizes, moments = features[features > 0], magnitude_moments(magnitude)
+    error = 5 * max(sizes.std(), 1e-9) / np.sqrt(len(sizes))
+    assert sizes.mean() == pytest.approx(moments.mean, abs=error + 1e-12)
+    assert np.square(sizes).mean() == pytest.approx(moments.mean_square, abs=10 * error + 1e-12)
+
+
+def test_coupled_features_grow_with_density_and_exact_codes_hold_their_count():
+    law = [np.full(20, 1 - s) for s in (0.95, 0.8, 0.3)]
+    rare, middle, dense = (coupled_features(p, None, "uniform", 500, seed=0) for p in law)
+    assert np.all((rare == 0) | (rare == middle))
+    assert np.all((middle == 0) | (middle == dense))
+    exact = [coupled_features(law[0], count, "uniform", 500, seed=0) for count in (1, 4)]
+    assert [set((x > 0).sum(axis=1)) for x in exact] == [{1}, {4}]
+    assert np.all((exact[0] == 0) | (exact[0] == exact[1]))
+    np.testing.assert_allclose((exact[1] > 0).mean(axis=0), 0.2, atol=5 * np.sqrt(0.16 / 500))

@@ -90,18 +90,16 @@ def test_nothing_finished_is_all_missing() -> None:
 
 
 def test_lines_of_the_theory_are_where_the_equations_say(drawn: Diagram) -> None:
-    assert {row["x"] for row in drawn.layer("n_line")} == {40}
-    assert [row["y"] for row in drawn.layer("k_line")] == [2 / 40]
-    assert [str(row["panel"]) for row in drawn.layer("k_line")] == ["topk:2, α = 0"]
-    # The name of the line stands beside the panel, not above or below it.
-    for row in drawn.layer("k_line"):
-        assert 0 < drawn.layout.density.place(float(str(row["label"]))) < drawn.layout.density.pixels
+    assert {row["x"] for row in drawn.layer("n_m")} == {40}
+    assert [row["y"] for row in drawn.layer("k")] == [2 / 40]
+    assert [str(row["panel"]) for row in drawn.layer("k")] == ["topk:2, α = 0"]
+    assert [row["y"] for row in drawn.layer("2k")] == [4 / 40]
 
 
 def test_lines_of_the_theory_out_of_range_are_left_out() -> None:
     picture = _whole(small_spec(activation=["topk:1", "batchtopk:2"], sparsity=[0.5, 0.6], hidden_dim=[80, 160]))
-    assert not picture.layer("n_line")
-    assert not picture.layer("k_line")
+    assert not picture.layer("n_m")
+    assert not picture.layer("k")
 
 
 def test_panels_say_which_boundaries_are_not_in_range(drawn: Diagram) -> None:
@@ -180,6 +178,25 @@ def test_the_caption_states_everything_a_reader_needs() -> None:
     ):  # fmt: skip
         assert part in text
     assert label(spec) == "a line break and more"
+
+
+def test_a_flag_stands_inside_each_cell_that_theory_and_measurement_judge_the_opposite_way() -> None:
+    spec = small_spec(seeds=8)
+    conditions = condition_table(spec, synthetic_trials(spec))
+    picture = _bare(spec, conditions)
+    flags = picture.layer("disagreement")
+    sides = [side for side in conditions["disagreement"].to_pylist() if side]
+    assert sorted(str(flag["disagreement"]) for flag in flags) == sorted(sides)
+    assert flags
+    for flag in flags:
+        (cell,) = (
+            cell
+            for cell in picture.layer("cell")
+            if cell["panel"] == flag["panel"]
+            and float(str(cell["x"])) < float(str(flag["fx"])) < float(str(cell["x2"]))
+            and float(str(cell["y"])) < float(str(flag["fy"])) < float(str(cell["y2"]))
+        )
+        assert cell["disagreement"] == flag["disagreement"]
 
 
 def test_a_refined_picture_shows_what_was_asked_for_and_strikes_what_failed() -> None:

@@ -8,10 +8,13 @@ import pytest
 
 from phase_diagrams.conditions import condition_table
 from phase_diagrams.figure import Diagram, diagram
-from phase_diagrams.key import key_rows
+from phase_diagrams.key import BLOCK, SWATCH, key_rows
 from phase_diagrams.layers import vega_lite
+from phase_diagrams.marks import switch
+from phase_diagrams.overlay import NAMES, OVERLAYS
 from phase_diagrams.panel import boundary_table, trace_boundaries
 from phase_diagrams.spec import JobSpec
+from phase_diagrams.superposition import random_unit
 from phase_diagrams.tables import BOUNDARY
 from tests.phase_diagrams.synthetic_trials import small_spec, synthetic_trials
 
@@ -40,6 +43,15 @@ def _marks(node: object) -> list[dict[str, Any]]:
         return []
     below = [unit for name, item in node.items() if name != "datasets" for unit in _marks(item)]
     return ([node] if "mark" in node else []) + below
+
+
+def _transforms(node: object) -> list[list[dict[str, Any]]]:
+    if isinstance(node, list):
+        return [found for item in node for found in _transforms(item)]
+    if not isinstance(node, dict):
+        return []
+    below = [found for name, item in node.items() if name != "datasets" for found in _transforms(item)]
+    return ([node["transform"]] if "transform" in node else []) + below
 
 
 def test_the_document_with_its_data_meets_the_vega_lite_schema(document: dict[str, Any]) -> None:
@@ -76,7 +88,7 @@ def test_axes_cover_the_grid_and_space_sparsity_by_log_density(document: dict[st
 
 
 def test_each_phase_is_a_shape_and_doubt_is_hollow(document: dict[str, Any]) -> None:
-    points = [unit for unit in _marks(document) if unit["mark"].get("type") == "point" and "fill" in unit["encoding"]]
+    points = [unit for unit in _marks(document) if {"shape", "fill"} <= unit["encoding"].keys()]
     assert len(points) == 2
     for unit in points:
         scale = unit["encoding"]["shape"]["scale"]
@@ -124,6 +136,49 @@ def test_the_key_stays_inside_its_box_and_holds_the_whole_caption(whole: Diagram
     assert " ".join(str(row["text"]) for row in rows if row["layer"] == "caption") == whole.caption
     heights = [float(str(row["y"])) for row in rows if row["layer"] == "caption"]
     assert heights == sorted(heights)
+
+
+def test_every_overlay_of_the_picture_has_a_switch_and_its_marks_obey_it(document: dict[str, Any]) -> None:
+    spec = small_spec(activation=["topk:2", "relu"], seeds=8)
+    conditions = condition_table(spec, synthetic_trials(spec))
+    chosen = frozenset({"2k", "gt_loss"})
+    picture = diagram(spec, conditions, BOUNDARY.empty_table(), random_unit(40, 10, 0), chosen)
+    drawn = vega_lite(picture)
+    params = {param["name"]: param for param in drawn["params"]}
+    assert {switch(name) for name in NAMES} == set(params)
+    assert {name for name in NAMES if params[switch(name)]["value"]} == chosen
+    for overlay in OVERLAYS:
+        bind = params[switch(overlay.name)].get("bind")
+        assert (bind is not None) == bool(picture.layer(overlay.name))
+        for line in overlay.assumptions if bind else ():
+            assert line in bind["name"]
+    filters = [step["filter"] for unit in _transforms(drawn) for step in unit if "filter" in step]
+    for name in NAMES:
+        named = [text for text in filters if f"datum.layer === '{name}'" in text]
+        assert named
+        assert all(f"({switch(name)} && datum.layer === '{name}')" in text for text in named)
+    assert {param["name"]: param["value"] for param in document["params"]} == {
+        switch(overlay.name): overlay.default for overlay in OVERLAYS
+    }
+
+
+def test_the_key_has_the_assumptions_of_the_overlays_that_are_shown() -> None:
+    spec = small_spec(activation=["topk:1"], sparsity=[0.5, 0.9, 0.98], seeds=8)
+    conditions = condition_table(spec, synthetic_trials(spec))
+    for shown in (frozenset(NAMES), frozenset({"theorems"}), frozenset[str]()):
+        picture = diagram(spec, conditions, BOUNDARY.empty_table(), random_unit(40, 10, 0), shown)
+        said = {str(row["text"]) for row in key_rows(picture) if "text" in row}
+        for overlay in OVERLAYS:
+            assert picture.layer(overlay.name)
+            for words in (overlay.title, *overlay.assumptions):
+                assert (words in said) == (overlay.name in shown)
+
+
+def test_the_words_of_the_key_fit_their_block() -> None:
+    # Letters of Liberation Sans at 11 pixels are 5.2 pixels wide on average in these words (measured on the PNG).
+    for overlay in OVERLAYS:
+        for words in (overlay.title, *overlay.assumptions):
+            assert 5.2 * len(words) < BLOCK - SWATCH - 8, words
 
 
 def test_a_hundred_panels_make_no_bigger_a_document_than_one() -> None:

@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -129,6 +130,27 @@ def test_a_random_start_says_nothing_about_truth_starts() -> None:
     assert summary.panels[0].identifiable is None
     assert {boundary.start for boundary in summary.panels[0].boundaries} == {"random"}
     assert np.all([("truth" not in sentence) for sentence in sentences(summary)])
+
+
+def test_disagreements_are_told_with_the_trials_that_they_rest_on() -> None:
+    spec = small_spec(seeds=8)
+    trials = synthetic_trials(spec)
+    conditions = condition_table(spec, trials)
+    theory = summarise(spec, trials, conditions, (), OVERLAP).theory
+    sides = [side for side in conditions["disagreement"].to_pylist() if side]
+    assert [told.disagreement for told in theory.disagreements] == sides
+    assert (theory.theory_only, theory.measurement_only) == tuple(
+        sides.count(side) for side in ("theory_only", "measurement_only")
+    )
+    assert 0 < len(sides) <= theory.settled <= theory.judged < conditions.num_rows
+    for told in theory.disagreements:
+        rows = trials.filter(pc.is_in(trials["trial_id"], pa.array(told.trial_ids)))
+        assert rows.num_rows == 16  # 8 seeds from 2 starts
+        assert set(rows["sparsity"].to_pylist()) == {told.sparsity}
+        assert set(rows["hidden_dim"].to_pylist()) == {told.hidden_dim}
+        assert set(rows["k"].to_pylist()) == {told.k}
+        assert told.p_identifiable is not None
+        assert told.p_identifiable.trials == 8
 
 
 def test_a_refined_job_says_how_well_its_boundaries_are_known() -> None:

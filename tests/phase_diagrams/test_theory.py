@@ -7,6 +7,7 @@ from phase_diagrams.scores import match_features
 from phase_diagrams.superposition import polygon, random_unit
 from phase_diagrams.theory import (
     closed_form_features,
+    closed_form_losses,
     closed_form_weights,
     donoho_tanner_weak_threshold,
     expected_active,
@@ -197,3 +198,28 @@ def test_expected_active():
 def test_errors_name_the_argument(call, named):
     with pytest.raises(ValueError, match=named):
         call()
+
+
+@settings(deadline=None)
+@given(samples_of_any_dictionary(), st.one_of(st.none(), st.integers(1, 12)), st.booleans())
+def test_loss_gap_is_theorem_4_under_every_activation(case, k, pooled):
+    dictionary, features, _ = case
+    losses = closed_form_losses(dictionary, features, k, pooled=pooled)
+    e = features - closed_form_features(dictionary, features, k, pooled=pooled)
+    gap = np.mean(np.sum((e @ (dictionary.T @ dictionary - np.eye(dictionary.shape[1]))) * e, axis=1))
+    scale = 1e-11 * (1.0 + losses.reconstruction + losses.ground_truth)
+    assert losses.reconstruction - losses.ground_truth == pytest.approx(gap, abs=scale)
+    if k is None:
+        assert losses.ground_truth == ground_truth_loss(dictionary, features)
+
+
+def test_the_closed_form_keeps_the_largest_latents():
+    latents = np.array([[0.9, 0.5, 0.1], [0.2, 0.8, 0.7]])
+    dictionary = np.eye(3)
+    np.testing.assert_array_equal(closed_form_features(dictionary, latents, 1), [[0.9, 0, 0], [0, 0.8, 0]])
+    np.testing.assert_array_equal(closed_form_features(dictionary, latents, 2), [[0.9, 0.5, 0], [0, 0.8, 0.7]])
+    pooled = closed_form_features(dictionary, latents, 1, pooled=True)
+    np.testing.assert_array_equal(pooled, [[0.9, 0, 0], [0, 0.8, 0]])
+    np.testing.assert_array_equal(closed_form_features(dictionary, latents, 3, pooled=True), latents)
+    uneven = np.array([[0.9, 0.5, 0.6], [0.2, 0.1, 0.3]])
+    np.testing.assert_array_equal(closed_form_features(dictionary, uneven, 1, pooled=True), [[0.9, 0, 0.6], [0, 0, 0]])

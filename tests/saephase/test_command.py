@@ -12,8 +12,9 @@ import pytest
 
 import saephase.run_command
 from phase_diagrams.caption import software_version
+from phase_diagrams.overlay import DEFAULT, NAMES
 from phase_diagrams.spec import spec_schema
-from saephase.command import main
+from saephase.command import OVERLAY_HELP, main
 from tests.saephase.processes import ROOT, environment, start_command
 from workers.job import GivenUp, JobError, Outcome
 
@@ -235,3 +236,15 @@ def test_a_reader_that_has_seen_enough_is_no_error(spec_file: str) -> None:
         check=False,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "{", "")
+
+
+def test_an_unknown_overlay_is_named_with_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "runs/anything", "--overlay", "n_m,contours"]) == 2
+    text = said(capsys)
+    assert "'contours' is not an overlay" in text
+    assert all(name in text for name in NAMES)
+
+
+def test_help_names_every_overlay() -> None:
+    assert all(name in OVERLAY_HELP for name in NAMES)
+    assert f"default ({','.join(name for name in NAMES if name in DEFAULT)})" in OVERLAY_HELP

@@ -13,8 +13,9 @@ from phase_diagrams.folder import open_folder
 from phase_diagrams.report import ARTIFACTS, MANIFEST
 from service.artifacts import MEDIA_TYPES
 from service.download import parse_range
+from service.drawing import SECONDS
 from service.negotiation import choose
-from tests.service.running import FakeWorker, submit
+from tests.service.running import SPEC, FakeWorker, submit
 from tests.service.test_jobs import is_problem
 
 CONTENT = bytes(range(256)) * 40
@@ -23,6 +24,7 @@ CONTENT = bytes(range(256)) * 40
 @pytest.fixture(scope="module")
 def client(local):
     with local.client() as found:
+        found.timeout = SECONDS  # a drawing takes seconds of computing, and a busy machine many times that
         yield found
 
 
@@ -294,3 +296,33 @@ def test_accept_is_read_as_http_says():
         "application/json;q=0": None,
     }.items():
         assert choose(header, offered) == chosen, header
+
+
+def _finished(client, **grid):
+    job = submit(client, {**SPEC, "grid": {**SPEC["grid"], **grid}})
+    while FakeWorker(client).run() != job["id"]:
+        pass  # a job that another test left in the queue
+    return job["id"]
+
+
+def test_two_jobs_are_compared_and_the_picture_is_there_by_accept(client):
+    one, other = _finished(client), _finished(client)
+    answer = client.get(f"/v1/jobs/{one}/diff/{other}")
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert found["cells"]
+    assert {cell["difference"] for cell in found["cells"]} == {0.0}
+    assert found["spec_changes"] == []
+    again = client.get(f"/v1/jobs/{one}/diff/{other}", headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 304
+    picture = client.get(f"/v1/jobs/{one}/diff/{other}", headers={"Accept": "image/png"})
+    assert picture.headers["Content-Type"] == "image/png"
+    assert picture.content.startswith(b"\x89PNG")
+
+
+def test_jobs_that_cannot_be_compared_are_refused_with_the_reason(client):
+    one, other = _finished(client), _finished(client, sparsity=[0.123])
+    answer = client.get(f"/v1/jobs/{one}/diff/{other}")
+    assert "grid.sparsity is 0.5, 0.9 in one and 0.123 in the other" in is_problem(answer, 409)["detail"]
+    assert client.get(f"/v1/jobs/{one}/diff/{'0' * 16}").status_code == 404
+    assert client.get(f"/v1/jobs/{one}/diff/{other}", headers={"Accept": "text/csv"}).status_code == 406
