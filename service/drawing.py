@@ -158,21 +158,21 @@ def _draw(document: object, conditions: bytes, wanted: Wanted) -> dict[str, byte
 
     spec = parse_spec(document)
     table = pq.read_table(io.BytesIO(conditions))
-    dictionary = _planted(spec.data)
     if wanted == "cells":
-        return draw_source(unbounded_diagram(spec, table, dictionary))
-    whole = diagram(spec, table, boundary_table(trace_boundaries(spec, table)), dictionary)
+        return draw_source(unbounded_diagram(spec, table))
+    whole = diagram(spec, table, boundary_table(trace_boundaries(spec, table)), _planted(spec.data))
     return draw(whole) if wanted == "pictures" else draw_source(whole)
 
 
-def unbounded_diagram(
-    spec: "JobSpec", conditions: "pa.Table", dictionary: "npt.NDArray[np.floating] | None" = None
-) -> "Diagram":
-    """What a diagram shows but for its boundaries; it says nothing about them, found or not."""
+def unbounded_diagram(spec: "JobSpec", conditions: "pa.Table") -> "Diagram":
+    """What a diagram shows but for its boundaries, and for overlays that need W_p; all else takes milliseconds.
+
+    It says nothing about boundaries, found or not.
+    """
     from phase_diagrams.figure import diagram
     from phase_diagrams.tables import BOUNDARY
 
-    whole = diagram(spec, conditions, BOUNDARY.empty_table(), dictionary)
+    whole = diagram(spec, conditions, BOUNDARY.empty_table())
     return replace(whole, rows=tuple(row for row in whole.rows if row["layer"] != "note"))
 
 

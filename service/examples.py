@@ -45,3 +45,16 @@ EXAMPLE_CONDITION: dict[str, Any] = {
     "phase_certain": False,
 }
 """Some of the columns."""
+
+EXAMPLE_DIFFERENCE: dict[str, Any] = {
+    "one": "plain",
+    "other": "reweighted",
+    "sentences": ["0 of 12 conditions differ significantly in P(identified)."],
+    "spec_changes": [{"key": "training.steps", "one": 1500, "other": 3000}],
+    "conditions_only_in_one": 0,
+    "conditions_only_in_other": 0,
+    "panels": [],
+    "cells": [],
+    "displacement": [],
+}
+"""Of the same grid at two budgets, without its rows."""

@@ -15,6 +15,7 @@ from service.access import Reader, TheService
 from service.artifacts import MEDIA_TYPES, list_artifacts, open_artifact
 from service.download import SANDBOX, has_current, not_modified, send_artifact, zip_artifacts, zip_etag
 from service.drawing import DrawingFailed, Wanted, unbounded_diagram
+from service.examples import EXAMPLE_DIFFERENCE
 from service.job_routes import ALWAYS, see_job
 from service.negotiation import choose
 from service.partial import (
@@ -232,7 +233,11 @@ async def diagram_rows(service: TheService, caller: Reader, request: Request, jo
     responses={
         200: {
             "description": "Cells, whole panels, boundaries and specs, `other_id` less `job_id`; or the picture.",
-            "content": {kind: {"schema": {"type": "object"}} if "json" in kind else BINARY for kind in COMPARISONS},
+            "content": {
+                **dict.fromkeys(COMPARISONS, BINARY),
+                JSON: {"schema": {"type": "object"}, "example": EXAMPLE_DIFFERENCE},
+                VEGA_LITE: VEGA_LITE_SOURCE,
+            },
         },
         **NOT_MODIFIED,
         **document_problems(*ALWAYS, 404, 406, 409, 500),

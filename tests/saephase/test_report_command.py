@@ -29,7 +29,7 @@ def folder_of(path: Path, spec: JobSpec) -> str:
 def test_a_searched_folder_gets_its_picture_and_its_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = search_spec(grid={"sparsity": [0.5, 0.9], "hidden_dim": [40], "seeds": 2}, search={"trials": 2, "batch": 2})
     url = f"sqlite:///{tmp_path}/studies.db"
-    assert redraw(folder_of(tmp_path / "out", spec), url) == 0
+    assert redraw(folder_of(tmp_path / "out", spec), "default", url) == 0
     assert len(optuna.get_all_study_summaries(url)) == 2
     told = capsys.readouterr().out
     assert "2 Optuna studies" in told
@@ -42,4 +42,4 @@ def test_a_folder_without_a_search_has_no_study(tmp_path: Path) -> None:
         update={"reweighting": None}
     )
     with pytest.raises(UsageError, match=r"no reweighting\.search"):
-        redraw(folder_of(tmp_path, spec), "sqlite:///:memory:")
+        redraw(folder_of(tmp_path, spec), "default", "sqlite:///:memory:")

@@ -165,7 +165,7 @@ async function put(element, source) {
   const canvas = h("div", {});
   element.view?.finalize();
   element.view = await render(canvas, source);
-  element.reelementChildren(canvas);
+  element.replaceChildren(canvas);
 }
 
 /** The filters of /trials that pick a condition, or a line through it. */

@@ -13,7 +13,7 @@ from tests.service.page.browsing import FLAGS, watch
 from tests.service.running import Running, running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """The system's Chromium; in CI its absence is a failure."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
