@@ -60,6 +60,7 @@ def test_every_call_of_the_contract_is_on_the_page() -> None:
     assert set(re.split(r"\s\s+|\n", CALLS.strip())) <= made
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_every_command_gets_the_status_that_the_page_promises(tmp_path: Path) -> None:
     stop = threading.Event()

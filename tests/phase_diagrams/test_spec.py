@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from phase_diagrams.pack import cut_packs
 from phase_diagrams.spec import MAX_TRIALS, JobSpec, SpecError, parse_spec, read_spec, spec_json, spec_schema
-from phase_diagrams.trial import grid_trials
+from phase_diagrams.trial import expected_trials
 
 MINIMAL = {
     "data": {"n_features": 4, "n_inputs": 2},
@@ -314,7 +314,7 @@ def test_any_document_gives_a_plan_or_one_clear_paragraph(edits):
         return
     assert read_spec(spec_json(spec)) == spec
     if spec.n_trials <= 5000:
-        packs = cut_packs(spec, grid_trials(spec))
+        packs = cut_packs(spec, expected_trials(spec))
         assert sum(len(pack.trials) for pack in packs) == spec.n_trials
 
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
 from phase_diagrams.folder import open_folder, read_trials, same_results
 from phase_diagrams.pack import cut_packs
@@ -20,6 +21,7 @@ training: {steps: 60, batch_size: 64}
 """
 
 
+@pytest.mark.long
 def test_rows_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text(SPEC)
     spec = read_spec(SPEC)

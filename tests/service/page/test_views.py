@@ -351,7 +351,7 @@ def test_every_key_of_the_schema_has_a_field_and_every_example_a_cost(service: R
     schema = service.client().get("/v1/spec-schema").json()
     for part in ("Grid", "Training", "Recovery", "Resources"):
         for key in schema["$defs"][part]["properties"]:
-            assert page.locator(".field").filter(has_text=key).count(), f"{part}.{key}"
+            assert page.locator(".field, .part").filter(has_text=key).count(), f"{part}.{key}"
     for example in range(len(service.client().get("/page/examples.json").json())):
         with page.expect_response("**/v1/plans") as answer:
             page.get_by_label("Example").select_option(str(example))
