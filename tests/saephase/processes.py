@@ -27,7 +27,7 @@ class Running:
             command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
-    def end(self, timeout: float = 120) -> tuple[int, str, str]:
+    def end(self, timeout: float = 400) -> tuple[int, str, str]:
         """Exit code, standard output, standard error."""
         out, err = self.process.communicate(timeout=timeout)
         return self.process.returncode, out, err
