@@ -29,6 +29,12 @@ def refuse_bool(value: object) -> object:
     return value
 
 
+Real = Annotated[float, BeforeValidator(refuse_bool)]
+"""A number; true and false are none."""
+Whole = Annotated[int, BeforeValidator(refuse_bool)]
+"""A whole number; true and false are none."""
+
+
 def expand_axis(value: object) -> object:
     """Turn `{start, stop, num, spacing}` into its list; leave lists for the field's own check."""
     if isinstance(value, Mapping):
@@ -59,11 +65,11 @@ def expand_whole_axis(value: object) -> object:
 class AxisRange(Strict):
     """A list of values written as a range."""
 
-    start: Annotated[float, BeforeValidator(refuse_bool)]
+    start: Real
     """First value."""
-    stop: Annotated[float, BeforeValidator(refuse_bool)]
+    stop: Real
     """Last value (included)."""
-    num: Annotated[int, BeforeValidator(refuse_bool)] = Field(ge=1, le=MAX_AXIS)
+    num: Whole = Field(ge=1, le=MAX_AXIS)
     """Number of values."""
     spacing: Literal["linear", "log", "log_density"] = "linear"
     """Even in the value, in its logarithm, or in the logarithm of 1 - value (for sparsities)."""

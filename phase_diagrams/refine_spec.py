@@ -1,18 +1,16 @@
 """The `refine` section of a spec: how precisely the boundary is wanted, and what may be spent on it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, get_args
+from typing import Literal, get_args
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field, field_validator
 
-from phase_diagrams.axis import Strict, between, natural, refuse_bool, smooth
+from phase_diagrams.axis import Real, Strict, Whole, between, natural, smooth
 
 MAX_CANDIDATES = 200
 """Largest number of values of an axis that may be sampled: a two-hundredth of an axis is finer than any band."""
 
 RefineAxis = Literal["sparsity", "hidden_dim", "k"]
-Real = Annotated[float, BeforeValidator(refuse_bool)]
-Whole = Annotated[int, BeforeValidator(refuse_bool)]
 
 
 class Candidates(Strict):

@@ -1,16 +1,14 @@
 """The `reweighting` section of a spec: which proxy weights the loss, and how the exponent is searched."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from phase_diagrams.axis import Strict, refuse_bool
+from phase_diagrams.axis import Real, Strict, Whole
 from phase_diagrams.proxy import Proxy
 
 Objective = Literal["recovered_fraction", "gt_loss", "mcc"]
 Sampler = Literal["tpe", "gp", "random"]
-Real = Annotated[float, BeforeValidator(refuse_bool)]
-Whole = Annotated[int, BeforeValidator(refuse_bool)]
 
 STEP = 1e-4
 """Exponents are searched on multiples of this, so that a trial's id does not hang on a sampler's last digits. Between
