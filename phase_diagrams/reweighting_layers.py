@@ -20,6 +20,8 @@ SCATTER = (430, 300)
 """Pixels of recovery against reconstruction."""
 APART: Any = dict.fromkeys(("fill", "stroke", "color", "shape", "strokeDash"), "independent")
 """Each part of the picture has its own colours and its own key."""
+MOST_NAMED = 8
+"""Most sparsities that the key of the scatter plot names; more do not fit below it."""
 LETTER = 5.9
 """Mean width in pixels of a letter of the words, rounded up."""
 LEAST_WIDTH = 760
@@ -62,7 +64,7 @@ def vega_lite(picture: ReweightingPicture) -> dict[str, Any]:
     ).resolve_scale(**APART)
     chart = alt.vconcat(
         maps,
-        alt.hconcat(_scatter(), _text("What was found", words), spacing=40).resolve_scale(**APART),
+        alt.hconcat(_scatter(picture), _text("What was found", words), spacing=40).resolve_scale(**APART),
         _lines(textwrap.wrap(picture.caption, int(width / 4.75))),
         spacing=24,
         title=title,
@@ -152,7 +154,7 @@ def _boundaries(picture: ReweightingPicture) -> list[alt.Chart | alt.LayerChart]
     return layers
 
 
-def _scatter() -> alt.LayerChart:
+def _scatter(picture: ReweightingPicture) -> alt.LayerChart:
     """What recovery gains against what reconstruction gains, one point per condition with both intervals."""
     known = layer_marks("cell").transform_filter("datum.recovered_low !== null && datum.exponent !== 0")
     look: dict[str, Any] = {**LOOK, "domain": True, "domainColor": "#888", "format": "+.3~g"}
@@ -160,8 +162,12 @@ def _scatter() -> alt.LayerChart:
     y_axis = alt.Axis(title="gain in recovered_fraction", **look)
     x = alt.X("rebuilt:Q", axis=x_axis, scale=alt.Scale(zero=True, nice=True))
     y = alt.Y("recovered:Q", axis=y_axis, scale=alt.Scale(zero=True, nice=True))
-    scale = alt.Scale(scheme="viridis", reverse=True)
-    colour = alt.Color("S:Q", scale=scale, legend=_legend("sparsity S", type="gradient"))
+    shown = _compared(picture)
+    scale = alt.Scale(scheme="viridis", reverse=True, domain=shown)
+    named = shown[:: -(-len(shown) // MOST_NAMED) or 1]
+    colour = alt.Color(
+        "S:O", scale=scale, legend=_legend("sparsity S", values=named, symbolType="circle", symbolOpacity=1)
+    )
     bars: dict[str, Any] = {"strokeWidth": 0.8, "opacity": 0.45, "aria": False}
     zero = alt.Chart(alt.InlineData([{"zero": 0}])).mark_rule(stroke=GREY, strokeDash=[3, 3], aria=False)
     shape = alt.Shape("panel:N", legend=_legend("activation"))
@@ -175,6 +181,12 @@ def _scatter() -> alt.LayerChart:
     ]
     title = alt.TitleParams("Recovery against reconstruction", fontSize=12, anchor="start", offset=6)
     return alt.LayerChart(layer=layers, data=alt.NamedData("panels"), width=SCATTER[0], height=SCATTER[1], title=title)
+
+
+def _compared(picture: ReweightingPicture) -> list[float]:
+    """The sparsities that have a point in the scatter plot, ascending."""
+    rows = (row for row in picture.rows if row["layer"] == "cell")
+    return sorted({float(str(row["S"])) for row in rows if row["recovered_low"] is not None and row["exponent"] != 0})
 
 
 def _text(heading: str, lines: list[str]) -> alt.Chart:

@@ -94,3 +94,12 @@ def test_no_effect_is_said_plainly() -> None:
 def test_a_search_of_nothing_says_so() -> None:
     _, sentences = found(lambda c: -0.4, noise=0.0, where="boundary")
     assert sentences == ["No condition is near a boundary, so no exponent was searched."]
+
+
+def test_the_key_names_only_sparsities_that_have_a_point(moved: tuple[ReweightingPicture, list[str]]) -> None:
+    picture, _ = moved
+    points = [row for row in picture.rows if row["layer"] == "cell" and row["exponent"] != 0]
+    scatter = vega_lite(picture)["vconcat"][-2]["hconcat"][0]
+    colour = scatter["layer"][-1]["encoding"]["color"]
+    assert colour["type"] == "ordinal"
+    assert colour["scale"]["domain"] == colour["legend"]["values"] == sorted({row["S"] for row in points})
