@@ -9,8 +9,7 @@ from rich.table import Table
 
 from phase_diagrams.cut import AXES, Axis, Cut, CutError, cut_diagrams
 from phase_diagrams.cut_report import cut_files, cut_json, cut_sentences
-from phase_diagrams.folder import open_folder
-from saephase.diff_command import read_side
+from saephase.diff_command import read_side, write_files
 from saephase.spec_argument import UsageError
 
 
@@ -31,11 +30,7 @@ def cut(options: argparse.Namespace) -> int:
         for sentence in cut_sentences(found):
             print(sentence)
     if options.out is not None:
-        folder = open_folder(options.out)
-        for name, content in cut_files(found).items():
-            folder.write(name, content)
-            if not options.json:
-                print(folder.path(name))
+        write_files(cut_files(found), options)
     return 0
 
 

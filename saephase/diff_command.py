@@ -2,6 +2,7 @@
 
 import argparse
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from phase_diagrams.difference import IncompatibleError, Side, compare_diagrams
@@ -28,12 +29,17 @@ def diff(options: argparse.Namespace) -> int:
         for sentence in sentences(found):
             print(sentence)
     if options.out is not None:
-        folder = open_folder(options.out)
-        for name, content in difference_files(found).items():
-            folder.write(name, content)
-            if not options.json:
-                print(folder.path(name))
+        write_files(difference_files(found), options)
     return 0
+
+
+def write_files(files: Mapping[str, bytes], options: argparse.Namespace) -> None:
+    """Write the files of a comparison or a cut into --out, and say where they are unless --json has the output."""
+    folder = open_folder(options.out)
+    for name, content in files.items():
+        folder.write(name, content)
+        if not options.json:
+            print(folder.path(name))
 
 
 def read_side(place: str, options: argparse.Namespace) -> Side:
