@@ -4,7 +4,18 @@ import numpy as np
 import numpy.typing as npt
 
 from phase_diagrams.spec import Data, Explicit, Polygon, RandomUnit
-from phase_diagrams.superposition import explicit, polygon, random_unit, toy_model
+from phase_diagrams.superposition import explicit, polygon, random_unit, toy_model, toy_model_multiplications
+
+PROMPT_MULTIPLICATIONS = 10**11
+"""Most multiplications of a dictionary that somebody waits for; some ten seconds on one core."""
+
+
+def is_prompt(data: Data) -> bool:
+    """Whether W_p is there within seconds; all laws but a toy model of many steps are."""
+    law = data.superposition
+    if isinstance(law, RandomUnit | Polygon | Explicit):
+        return True
+    return toy_model_multiplications(data.n_features, data.n_inputs, law.steps) <= PROMPT_MULTIPLICATIONS
 
 
 def plant_dictionary(data: Data) -> npt.NDArray[np.float32]:

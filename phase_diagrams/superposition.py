@@ -75,6 +75,11 @@ def random_unit(n_features: int, n_inputs: int, seed: int) -> Dictionary:
     return _unit_columns(dictionary_generator(seed).standard_normal((n_inputs, n_features)))
 
 
+def toy_model_multiplications(n_features: int, n_inputs: int, steps: int) -> int:
+    """Multiplications of matrix products in a `toy_model` of these sizes; some 1e10 take a second on one core."""
+    return 6 * n_features * n_inputs * TOY_BATCH * steps  # three products forward and back, twice W each
+
+
 def toy_model(n_features: int, n_inputs: int, sparsity: float, steps: int, seed: int) -> Dictionary:
     """Train the toy model of superposition and return its W with columns scaled to unit norm.
 

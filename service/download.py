@@ -48,7 +48,7 @@ def send_artifact(request: Request, artifact: Artifact, file: pa.NativeFile) -> 
     if has_current(request, artifact.etag):
         file.close()
         return not_modified(headers)
-    wanted = request.headers.get("range")
+    wanted = request.headers.get("range") if request.method == "GET" else None  # RFC 9110, 14.2: of GET only
     if wanted is not None and request.headers.get("if-range") in (None, artifact.etag):
         span = parse_range(wanted, artifact.bytes)
         if span == (0, 0):

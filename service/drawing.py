@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from phase_diagrams.figure import Diagram
     from phase_diagrams.spec import Data, JobSpec
 
-SECONDS = 300
-"""Longest that a drawing may take; heuristic: ten times the largest that was measured."""
+SECONDS = 120
+"""Longest that a drawing may take; heuristic: four times the largest that was measured."""
 IDLE_SECONDS = 120
 """How long the child is kept without work; it holds about 300 MB."""
 
@@ -36,6 +36,10 @@ Wanted = Literal["pictures", "source", "cells"]
 
 class DrawingFailed(RuntimeError):
     """There is no picture; `str()` is for the log."""
+
+
+class DrawingStopped(DrawingFailed):
+    """There is no picture, for the service is shutting down."""
 
 
 class Drawer:
@@ -66,12 +70,14 @@ class Drawer:
             if self._idle is not None:
                 self._idle.cancel()
             if self._closed:
-                raise DrawingFailed("the service is shutting down")
+                raise DrawingStopped("the service is shutting down")
             warm = self._child is not None
             try:
                 head, files = self._ask(question, parts)
-            except DrawingFailed:
-                if not warm or self._closed:
+            except DrawingFailed as error:
+                if self._closed:
+                    raise DrawingStopped("the service is shutting down") from error
+                if not warm:
                     raise
                 # It may have been killed while it had nothing to do, which only shows now: a new one draws.
                 head, files = self._ask(question, parts)
@@ -101,12 +107,16 @@ class Drawer:
         finally:
             late.cancel()
 
-    def close(self) -> None:
-        """End the child, in the middle of a drawing too, and draw no more."""
+    def stop(self) -> None:
+        """Draw no more; a drawing under way fails at once. Waits for nothing."""
         self._closed = True
         child = self._child
         if child is not None:
             child.kill()  # a drawing that waits for it gives up, and with it the lock
+
+    def close(self) -> None:
+        """End the child, in the middle of a drawing too, and draw no more."""
+        self.stop()
         self._retire()
 
     def _retire(self) -> None:
@@ -153,6 +163,7 @@ def _draw(document: object, conditions: bytes, wanted: Wanted) -> dict[str, byte
 
     from phase_diagrams.figure import diagram
     from phase_diagrams.panel import boundary_table, trace_boundaries
+    from phase_diagrams.planted import is_prompt
     from phase_diagrams.render import draw, draw_source
     from phase_diagrams.spec import parse_spec
 
@@ -160,7 +171,9 @@ def _draw(document: object, conditions: bytes, wanted: Wanted) -> dict[str, byte
     table = pq.read_table(io.BytesIO(conditions))
     if wanted == "cells":
         return draw_source(unbounded_diagram(spec, table))
-    whole = diagram(spec, table, boundary_table(trace_boundaries(spec, table)), _planted(spec.data))
+    # Whoever asks waits: theory that needs a long training of W_p comes with the finished job's own picture.
+    planted = _planted(spec.data) if table.num_rows and is_prompt(spec.data) else None
+    whole = diagram(spec, table, boundary_table(trace_boundaries(spec, table)), planted)
     return draw(whole) if wanted == "pictures" else draw_source(whole)
 
 

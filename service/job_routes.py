@@ -2,6 +2,7 @@
 
 import functools
 import json
+import logging
 import os
 from collections.abc import AsyncIterator
 from dataclasses import asdict
@@ -36,6 +37,7 @@ from service.views import (
     write_submission,
 )
 
+logger = logging.getLogger("saephase.service")
 router = APIRouter(prefix="/v1")
 direct = APIRouter(prefix="/v1", route_class=Direct)
 
@@ -120,9 +122,11 @@ def submit(
     with service.database.writing() as connection:
         job, new = machine.submit(connection, wanted, service.clock(), service.settings.max_queued)
     headers = {"Location": f"/v1/jobs/{job.id}"}
-    if not new:
+    if new:
+        logger.info("submitted", extra={"job_id": job.id, "owner": job.owner, "trials": job.trials_total})
+    else:
         headers["Idempotency-Replayed"] = "true"
-    return Response(write_submission(job), 202 if new else 200, headers, JSON)
+    return Response(write_submission(job, priority), 202 if new else 200, headers, JSON)
 
 
 @router.post(
@@ -151,7 +155,7 @@ async def plan(
         except OverflowError:
             raise SpecError([("resources.cpus_per_trial", "is too small to plan with")]) from None
 
-    return JSONResponse(await anyio.to_thread.run_sync(work, limiter=service.heavy))
+    return JSONResponse(await anyio.to_thread.run_sync(work, limiter=service.planning))
 
 
 @router.get(

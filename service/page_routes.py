@@ -32,13 +32,13 @@ FRESH = {"Cache-Control": "no-cache"}
 router = APIRouter(include_in_schema=False)
 
 
-@router.get("/")
+@router.api_route("/", methods=["GET", "HEAD"])
 async def page() -> Response:
     """The document."""
     return FileResponse(PAGE / "index.html", headers={**FRESH, "Content-Security-Policy": POLICY})
 
 
-@router.get("/docs")
+@router.api_route("/docs", methods=["GET", "HEAD"])
 async def calls() -> Response:
     """The document of all calls."""
     return FileResponse(PAGE / "docs.html", headers={**FRESH, "Content-Security-Policy": DOCS_POLICY})

@@ -159,8 +159,12 @@ async def _http(request: Request, error: HTTPException) -> Response:
     }
     headers = dict(error.headers or {})
     if error.status_code == 405:
-        headers["Allow"] = ", ".join(_allowed(request)) or headers.get("allow", "")
+        headers["Allow"] = ", ".join(_allowed(request) or READ_ONLY)
     return problem_response(error.status_code, details.get(error.status_code, str(error.detail)), headers=headers)
+
+
+READ_ONLY = ("GET", "HEAD")
+"""What the pages and their files allow, which no OpenAPI document lists."""
 
 
 def _allowed(request: Request) -> list[str]:

@@ -178,7 +178,8 @@ def open_database(location: str, timeout: float) -> Database:
 
 
 def _sqlite(url: URL, timeout: float) -> sa.Engine:
-    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    # Specs, results and digests of tokens are the service's own: other accounts of a shared machine do not read them.
+    Path(str(url.database)).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = sa.create_engine(
         url, connect_args={"timeout": timeout}, pool_size=70, max_overflow=10, pool_timeout=timeout
     )

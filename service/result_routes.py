@@ -1,9 +1,11 @@
 """The routes of results: artifacts, and the conditions, diagram and comparison of what is finished so far."""
 
 import json
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Annotated, Any
 
+import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
@@ -14,7 +16,7 @@ from phase_diagrams.spec import parse_spec
 from service.access import Reader, TheService
 from service.artifacts import MEDIA_TYPES, list_artifacts, open_artifact
 from service.download import SANDBOX, has_current, not_modified, send_artifact, zip_artifacts, zip_etag
-from service.drawing import DrawingFailed, Wanted, unbounded_diagram
+from service.drawing import DrawingFailed, DrawingStopped, Wanted, unbounded_diagram
 from service.examples import EXAMPLE_DIFFERENCE
 from service.job_routes import ALWAYS, see_job
 from service.negotiation import choose
@@ -48,6 +50,9 @@ VEGA_LITE_SOURCE: dict[str, Any] = {
     "schema": {"type": "object"},
     "example": {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", "hconcat": []},
 }
+TURN_SECONDS = 20.0
+"""Longest wait for a drawing's turn: below the patience of clients and proxies."""
+RETRY = {"Retry-After": "5"}
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The client has this content (If-None-Match)."}}
 
 
@@ -147,7 +152,7 @@ async def conditions(service: TheService, caller: Reader, request: Request, job_
             return JSONResponse({"items": table_items(read_parquet(parquet)), "next_cursor": None}, headers=headers)
         return Response(write_table(parquet, media_type), headers=headers, media_type=media_type)
 
-    return await anyio.to_thread.run_sync(work, limiter=service.heavy)
+    return await anyio.to_thread.run_sync(work, limiter=service.brisk)
 
 
 @router.get(
@@ -194,6 +199,8 @@ async def diagram(
             drawer = service.sketcher if wanted == "cells" else service.drawer
             try:
                 files = service.diagrams.get(key, lambda: drawer.draw(job.spec, parquet, wanted))
+            except DrawingStopped:
+                raise _leaving() from None
             except DrawingFailed as error:
                 raise RuntimeError(f"the diagram of job {job.id} cannot be drawn: {error}") from None
             content = files[PICTURES[media_type]]
@@ -202,7 +209,7 @@ async def diagram(
             return not_modified(headers)
         return Response(content, headers={**headers, "Content-Security-Policy": SANDBOX}, media_type=media_type)
 
-    return await anyio.to_thread.run_sync(work, limiter=service.heavy)
+    return await _in_turn(service, work)
 
 
 @router.get(
@@ -266,6 +273,8 @@ async def difference(
 
         try:
             files = service.diagrams.get(key, compare)
+        except DrawingStopped:
+            raise _leaving() from None
         except DrawingFailed as error:
             raise RuntimeError(f"jobs {job_id} and {other_id} cannot be compared: {error}") from None
         if "incompatible.txt" in files:
@@ -273,7 +282,25 @@ async def difference(
         content = files[COMPARISONS[media_type]]
         return Response(content, headers={**headers, "Content-Security-Policy": SANDBOX}, media_type=media_type)
 
-    return await anyio.to_thread.run_sync(work, limiter=service.heavy)
+    return await _in_turn(service, work)
+
+
+async def _in_turn(service: Service, work: Callable[[], Response]) -> Response:
+    """Do what draws in one of the threads for that; raises Refusal 503 where none of them comes free in time."""
+    turn = object()
+    try:
+        with anyio.fail_after(TURN_SECONDS):
+            await service.drawing.acquire_on_behalf_of(turn)
+    except TimeoutError:
+        raise Refusal(503, "The service draws for others at the moment. Try again.", "busy", RETRY) from None
+    try:
+        return await anyio.to_thread.run_sync(work, limiter=anyio.CapacityLimiter(1))
+    finally:
+        service.drawing.release_on_behalf_of(turn)
+
+
+def _leaving() -> Refusal:
+    return Refusal(503, "The service is shutting down. Try again.", "draining", RETRY)
 
 
 def _conditions(service: Service, job: Job) -> tuple[str, bytes]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 PREFIX = "SAEPHASE_"
+POSITIVE = frozenset({"lease_seconds", "comment_seconds", "poll_seconds", "database_timeout", "max_wall_seconds"})
+"""Seconds that cannot be none: the service would spin, or end every job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,11 @@ def _read(name: str, text: str, hint: object) -> object:
         value = kind(text)
     except ValueError:
         raise ValueError(f"{name}={text}: must be {'a whole number' if kind is int else 'a number'}") from None
+    field = name.removeprefix(PREFIX).lower()
+    if field == "port" and not 0 <= value <= 65535:
+        raise ValueError(f"{name}={text}: must be a port, 0 to 65535")
     if not 0 <= value < float("inf"):
         raise ValueError(f"{name}={text}: must be 0 or more")
+    if value == 0 and field in POSITIVE:
+        raise ValueError(f"{name}={text}: must be more than 0")
     return value

@@ -42,10 +42,12 @@ class Service:
     drawer: Drawer = field(default_factory=Drawer)
     sketcher: Drawer = field(default_factory=Drawer)
     """Draws what somebody waits for on the page; it never queues behind the fit of boundaries."""
-    heavy: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(2))
-    """Threads for what takes seconds, so that it never fills those of short requests."""
+    drawing: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(2))
+    """Threads that wait for a drawing, which takes seconds."""
+    planning: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(2))
+    """Threads that plan; a spec of many conditions takes seconds."""
     brisk: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(4))
-    """Threads for reading rows, which never wait for those that draw."""
+    """Threads for reading rows, which never wait for those that draw or plan."""
     health: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(2))
     """Threads for readyz, which must answer while all others wait for a database."""
     ring: Ring | None = None
@@ -87,9 +89,11 @@ class Service:
             connection.execute(sa.text("UPDATE alembic_version SET version_num = version_num"))
 
     def drain(self) -> None:
-        """Take no more leases, end the streams, say so in readyz."""
+        """Take no more leases, end the streams and drawings, say so in readyz."""
         self.draining = True
         self.feeds.drain()
+        self.drawer.stop()
+        self.sketcher.stop()
 
     def checks(self) -> dict[str, str]:
         """What readyz asks, and the answers: `ok`, or what is wrong."""

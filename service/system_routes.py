@@ -1,5 +1,7 @@
 """The routes of operators: alive, ready, metrics."""
 
+from typing import Any
+
 import anyio.to_thread
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
@@ -13,17 +15,21 @@ router = APIRouter(tags=["operations"])
 
 
 @router.get("/healthz", response_model=Health, summary="Whether the process lives")
+@router.head("/healthz", summary="Whether the process lives", operation_id="head_healthz")
 async def alive() -> Response:
     """Answers as long as the process does; asks nothing else."""
     return JSONResponse({"status": "alive"})
 
 
-@router.get(
-    "/readyz",
-    response_model=Readiness,
-    summary="Whether the service can take requests",
-    responses={503: {"model": Readiness, "description": "Not ready: `checks` says why. Also while it shuts down."}},
-)
+READY: dict[str, Any] = {
+    "response_model": Readiness,
+    "summary": "Whether the service can take requests",
+    "responses": {503: {"model": Readiness, "description": "Not ready: `checks` says why. Also while it shuts down."}},
+}
+
+
+@router.get("/readyz", **READY)
+@router.head("/readyz", **READY, operation_id="head_readyz")
 async def ready(service: TheService) -> Response:
     """Database writable and migrated, storage writable, not shutting down."""
     checks = await anyio.to_thread.run_sync(service.checks, limiter=service.health)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from service.events import Event
 from service.examples import EXAMPLE_CONDITION, EXAMPLE_ID, EXAMPLE_JOB, EXAMPLE_PROGRESS, EXAMPLE_SPEC
@@ -285,6 +285,13 @@ class Report(Strict):
     key: Annotated[str, Field(min_length=1, max_length=80, pattern=PRINTABLE)] | None = None
     """Unique in the lease, so that a repeated heartbeat adds nothing."""
 
+    @field_validator("data")
+    @classmethod
+    def _is_json(cls, data: dict[str, Any]) -> dict[str, Any]:
+        # Python reads NaN and 1e999 where JSON has no such number; nobody could read the event.
+        json.dumps(data, allow_nan=False)
+        return data
+
 
 class Heartbeat(Strict):
     """A worker's sign of life."""
@@ -366,10 +373,12 @@ def write_job(job: Job) -> str:
     return f'{_compact(view)[:-1]},"spec":{job.spec}}}'
 
 
-def write_submission(job: Job) -> str:
-    """A job as it was when it was submitted: what every repetition of the request is answered."""
+def write_submission(job: Job, priority: int) -> str:
+    """A job as it was when it was submitted, with that priority: what every repetition of the request is answered."""
     fresh: dict[str, Any] = dict.fromkeys(("started_at", "ended_at", "eta_seconds", "error"))
-    return write_job(replace(job, status="queued", trials_done=0, trials_reused=0, seconds=0.0, **fresh))
+    return write_job(
+        replace(job, priority=priority, status="queued", trials_done=0, trials_reused=0, seconds=0.0, **fresh)
+    )
 
 
 def write_page(jobs: list[Job], after: int | None) -> str:

@@ -234,6 +234,13 @@ def test_settings_come_from_the_environment_and_name_what_is_wrong(tmp_path):
     assert found == {"port": 9, "max_wall_seconds": 1.5, "admin_token": "s"}
     settings = local_settings(tmp_path, **found)
     assert settings.database == f"sqlite:///{tmp_path}/saephase.sqlite3"
-    for name, value in {"SAEPHASE_PORT": "x", "SAEPHASE_LEASE_SECONDS": "-1", "SAEPHASE_MAX_TRIALS": "nan"}.items():
-        with pytest.raises(ValueError, match=name):
-            environment_settings({name: value})
+    for name, value in (
+        ("PORT", "x"),
+        ("PORT", "65536"),
+        ("LEASE_SECONDS", "-1"),
+        ("LEASE_SECONDS", "0"),
+        ("POLL_SECONDS", "0"),
+        ("MAX_TRIALS", "nan"),
+    ):
+        with pytest.raises(ValueError, match=f"SAEPHASE_{name}={value}: must be"):
+            environment_settings({f"SAEPHASE_{name}": value})

@@ -1,3 +1,4 @@
+import json
 import threading
 import time
 
@@ -5,9 +6,21 @@ import pytest
 
 from phase_diagrams.conditions import condition_table
 from phase_diagrams.folder import table_bytes
-from phase_diagrams.spec import spec_json
+from phase_diagrams.spec import parse_spec, spec_json
 from service.drawing import Drawer, DrawingFailed
 from tests.phase_diagrams.synthetic_trials import small_spec, synthetic_trials
+
+
+def test_a_toy_model_of_many_steps_is_not_trained_while_somebody_waits():
+    data = {"n_features": 1024, "n_inputs": 256, "superposition": {"kind": "toy_model", "steps": 1_000_000}}
+    grid = {"sparsity": [0.9], "hidden_dim": [1024], "activation": ["topk:1"], "seeds": 1}
+    spec = parse_spec({"data": data, "grid": grid})
+    conditions = table_bytes(condition_table(spec, synthetic_trials(spec)))
+    drawer = Drawer()
+    try:
+        assert json.loads(drawer.draw(spec_json(spec), conditions, "source")["phase_diagram.vl.json"])
+    finally:
+        drawer.close()
 
 
 def test_a_drawing_under_way_does_not_hold_up_the_end():
@@ -36,6 +49,6 @@ def test_a_drawing_under_way_does_not_hold_up_the_end():
         thread.join(10)
     assert time.monotonic() - began < 5
     assert child.poll() is not None
-    assert sorted(ended) == ["the process that draws ended with -9", "the service is shutting down"]
+    assert ended == ["the service is shutting down"] * 2
     with pytest.raises(DrawingFailed):
         drawer.draw(spec_json(spec), conditions)

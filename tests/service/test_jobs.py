@@ -165,6 +165,8 @@ def test_one_job_per_key_from_50_clients_at_once(client, server):
     FakeWorker(client).run()
     again = post(None)
     assert (again.status_code, again.content) == (200, answers[0].content)
+    assert client.patch(f"/v1/jobs/{answers[0].json()['id']}", json={"priority": -5}).status_code == 200
+    assert post(None).content == answers[0].content
     # Defaults that are written out, and another order of keys, make the same spec.
     same = json.loads(json.dumps({**SPEC, "name": "once", "training": {"steps": 1500}}, sort_keys=True))
     assert client.post("/v1/jobs", json=same, headers={"Idempotency-Key": "key-50"}).status_code == 200
@@ -278,15 +280,22 @@ def test_everything_else_is_a_problem_too(client):
     is_problem(client.get("/v1/jobs/0123456789abcdef"), 404)
     for job_id in ("x", "0123456789ABCDEF", "..", "%2e%2e", "0123456789abcde%00"):
         is_problem(client.get(f"/v1/jobs/{job_id}"), 404) if job_id != ".." else None
-    answer = client.put("/v1/jobs")
-    is_problem(answer, 405)
-    assert answer.headers["allow"]
+    for path, allowed in (("/v1/jobs", "GET, POST"), ("/", "GET, HEAD"), ("/page/index.html", "GET, HEAD")):
+        answer = client.put(path)
+        is_problem(answer, 405)
+        assert answer.headers["allow"] == allowed
+    for path in ("/", "/docs", "/healthz", "/readyz"):
+        assert client.head(path).status_code == 200
     is_problem(client.post("/v1/jobs", content=b"{}"), 415)
     is_problem(client.post("/v1/jobs", data={"a": "b"}), 415)
     is_problem(client.post("/v1/jobs", json=SPEC, headers={"Idempotency-Key": ""}), 422)
     is_problem(client.post("/v1/leases", json={"worker": "w", "more": 1}), 422)
     is_problem(client.post("/v1/leases/nothing/heartbeat", json={}), 404)
     is_problem(client.post(f"/v1/leases/{'0' * 32}/heartbeat", json={}), 409)
+    for number in (b"NaN", b"1e999"):
+        body = b'{"events": [{"type": "message", "data": {"x": [' + number + b"]}}]}"
+        headers = {"Content-Type": "application/json"}
+        is_problem(client.post(f"/v1/leases/{'0' * 32}/heartbeat", content=body, headers=headers), 422)
     is_problem(client.patch("/v1/jobs/0123456789abcdef", json={"priority": "high"}), 422)
 
 
