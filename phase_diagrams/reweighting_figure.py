@@ -11,11 +11,11 @@ from phase_diagrams.finding import Finding
 from phase_diagrams.gain import Gain
 from phase_diagrams.layout import PlotAxis, density_of, plot_axes
 from phase_diagrams.panel import Panel, boundary_table, panel_rows
-from phase_diagrams.reweighting_summary import ReweightingSummary, reweighting_sentences
+from phase_diagrams.reweighting_summary import Estimate, ReweightingSummary, reweighting_sentences
 from phase_diagrams.spec import JobSpec
 
-MAPS = 3
-"""Maps side by side for each activation."""
+MAPS = 4
+"""Plots side by side for each activation."""
 LEAST_GAIN = 0.05
 """Smallest end of the colour scale of gains; heuristic: noise must not be drawn in the colours of a large effect."""
 PLAIN, BEST = "α = 0", "α = best"
@@ -42,7 +42,7 @@ class ReweightingPicture:
     gains: float
     """End of the gains' colour scale, which runs from its negative."""
     rows: tuple[Row, ...]
-    """The marks; `layer` is cell, curve or point, `panel` an activation."""
+    """The marks; `layer` is cell, curve or shift, `panel` an activation."""
 
 
 def reweighting_picture(
@@ -56,6 +56,7 @@ def reweighting_picture(
     rows = [_cell(spec, finding, width, density) for finding in found]
     for diagram, loss in ((confirmation.plain, PLAIN), (confirmation.reweighted, BEST)):
         rows += _curves(confirmation.spec, diagram, loss, width, density)
+    rows += _shifts(summary)
     shown = [abs(float(str(row["gain"]))) for row in rows if row["layer"] == "cell" and row["gain"] is not None]
     return ReweightingPicture(
         title=f"{label(spec)}: reweighting by {spec.proxy}^α",
@@ -124,6 +125,29 @@ def _curves(spec: JobSpec, diagram: Diagram, loss: str, width: PlotAxis, density
         for row in curve_rows(panel, panel_rows(table, panel), width, density):
             rows.append(row | {"panel": str(activation), "loss": loss, "path": f"{loss} {row['path']}"})
     return rows
+
+
+def _shifts(summary: ReweightingSummary) -> list[Row]:
+    """How far the boundaries move at each hidden dimension."""
+    return [
+        {
+            "layer": "shift",
+            "panel": shift.activation,
+            "start": shift.start,
+            "n_m": place.hidden_dim,
+            "moved": place.decades.mean,
+            "low": place.decades.low,
+            "high": place.decades.high,
+            "said": _interval(Gain(place.decades.mean, *_limits(place.decades))),
+        }
+        for shift in summary.shifts
+        for place in shift.along
+    ]
+
+
+def _limits(estimate: Estimate) -> tuple[float, float]:
+    low, high = estimate.low, estimate.high
+    return -math.inf if low is None else low, math.inf if high is None else high
 
 
 def _finite(value: float) -> float | None:

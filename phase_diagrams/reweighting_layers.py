@@ -9,11 +9,13 @@ from phase_diagrams.channels import LOOK, density_channel, tooltip, width_channe
 from phase_diagrams.figure import Row
 from phase_diagrams.layout import COLUMN_GAP
 from phase_diagrams.marks import EMPTY, FONT, GREY, INK, PAPER, layer_marks
-from phase_diagrams.reweighting_figure import LOSSES, ReweightingPicture
+from phase_diagrams.reweighting_figure import LOSSES, MAPS, ReweightingPicture
 
 COLOURS = ["#444444", "#0072b2"]
 """Boundaries at alpha = 0 and at the best exponents; the second is the blue of Okabe and Ito's palette."""
 DASHES = {"random": [1, 0], "truth": [6, 4]}
+LEAST_SHIFT = 0.1
+"""Smallest end of the shifts' axis in decades; heuristic: noise must not fill the plot as a large effect does."""
 DARK = 0.6
 """Share of the exponents' scale from which its colours need white letters."""
 SCATTER = (430, 300)
@@ -24,7 +26,7 @@ MOST_NAMED = 8
 """Most sparsities that the key of the scatter plot names; more do not fit below it."""
 LETTER = 5.9
 """Mean width in pixels of a letter of the words, rounded up."""
-LEAST_WIDTH = 760
+LEAST_WIDTH = 900
 """Pixels that words may always take."""
 
 CELL = {
@@ -42,7 +44,7 @@ CELL = {
 
 def vega_lite(picture: ReweightingPicture) -> dict[str, Any]:
     """The picture as a Vega-Lite document that json.dumps writes, checked against altair's schema."""
-    width = max(LEAST_WIDTH, 3 * (picture.width.pixels + COLUMN_GAP) + 60)
+    width = max(LEAST_WIDTH, MAPS * (picture.width.pixels + COLUMN_GAP) + 60)
     letters = int(width / LETTER)
     column = max(60, int((width - SCATTER[0] - 100) / 4.9))
     words = [line for said in picture.verdicts for line in [*textwrap.wrap(said, column), ""]]
@@ -59,7 +61,8 @@ def vega_lite(picture: ReweightingPicture) -> dict[str, Any]:
     maps = alt.hconcat(
         _facet(picture, _exponents(picture), "Best exponent α"),
         _facet(picture, _gains(picture), f"Gain in {picture.objective} on fresh seeds"),
-        _facet(picture, _boundaries(picture), "P = 1/2 with 95 % bands: grey α = 0, blue α best"),
+        _facet(picture, _boundaries(picture), "P = 1/2: grey α = 0, blue α best"),
+        _facet(picture, _shifts(picture), "Its shift along S with 95 % bands"),
         spacing=COLUMN_GAP,
     ).resolve_scale(**APART)
     chart = alt.vconcat(
@@ -152,6 +155,52 @@ def _boundaries(picture: ReweightingPicture) -> list[alt.Chart | alt.LayerChart]
         order = alt.Order("y:Q" if sideways else "x:Q")
         layers.append(line.encode(stroke=loss, strokeDash=start, detail="path:N", order=order, x=x("x"), y=y("y")))
     return layers
+
+
+SHIFT = {
+    "panel": "activation",
+    "n_m": "hidden dimension n_m",
+    "start": "start",
+    "said": "decades of density towards lower S [95 %]",
+}
+
+
+def _shifts(picture: ReweightingPicture) -> list[alt.Chart | alt.LayerChart]:
+    """How far the boundary moves at each hidden dimension; the dash is the start."""
+    x = width_channel(picture.width)("n_m")
+    look: dict[str, Any] = {**LOOK, "format": "+.2~f", "tickCount": 5, "orient": "right"}
+    axis = alt.Axis(title="decades of density, up: towards lower S", **look)
+    reach = max([LEAST_SHIFT, *_reaches(picture)])
+    scale = alt.Scale(domain=[-reach, reach], nice=False)
+    y = alt.Y("moved:Q", axis=axis, scale=scale)
+    low, high = alt.Y("low:Q", axis=axis, scale=scale), alt.Y2("high")
+    starts = list(DASHES)
+    dash = alt.StrokeDash(
+        "start:N", scale=alt.Scale(domain=starts, range=[DASHES[start] for start in starts]), legend=None
+    )
+    fills = alt.Scale(domain=starts, range=[COLOURS[1], PAPER])
+    fill = alt.Fill("start:N", scale=fills, legend=None)
+    places = layer_marks("shift")
+    known = places.transform_filter("datum.low !== null")
+    zero = alt.Chart(alt.InlineData([{"zero": 0}])).mark_rule(stroke=GREY, strokeDash=[3, 3], aria=False)
+    blue: dict[str, Any] = {"stroke": COLOURS[1], "clip": True, "aria": False}
+    area = known.mark_area(fill=COLOURS[1], fillOpacity=0.13, clip=True, aria=False)
+    return [
+        zero.encode(y=alt.Y("zero:Q", axis=axis, scale=scale)),
+        area.encode(x=x, y=low, y2=high, detail="start:N"),
+        known.mark_rule(strokeWidth=0.9, **blue).encode(x=x, y=low, y2=high, strokeDash=dash),
+        places.mark_line(strokeWidth=1.8, **blue).encode(x=x, y=y, strokeDash=dash),
+        places.mark_point(size=38, strokeWidth=1.4, opacity=1, **blue).encode(
+            x=x, y=y, fill=fill, tooltip=tooltip(SHIFT)
+        ),
+    ]
+
+
+def _reaches(picture: ReweightingPicture) -> list[float]:
+    """How far the ends of shifts lie from 0; without an interval, the shifts themselves."""
+    rows = [row for row in picture.rows if row["layer"] == "shift"]
+    ends = [row[name] for row in rows for name in ("moved", "low", "high")]
+    return [1.05 * abs(float(str(end))) for end in ends if end is not None]
 
 
 def _scatter(picture: ReweightingPicture) -> alt.LayerChart:

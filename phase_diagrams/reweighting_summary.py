@@ -40,6 +40,15 @@ class ScoreGain:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceSummary:
+    """How one boundary of one panel moves at one hidden dimension."""
+
+    hidden_dim: int
+    decades: Estimate
+    """Along the sparsity axis, in decades of 1 - S; more is towards lower sparsity."""
+
+
+@dataclass(frozen=True, slots=True)
 class ShiftSummary:
     """How one boundary of one panel moves."""
 
@@ -51,6 +60,8 @@ class ShiftSummary:
     """Shares of the panel."""
     decades: Estimate | None
     """Along the sparsity axis, in decades of 1 - S; more is towards lower sparsity."""
+    along: tuple[PlaceSummary, ...]
+    """The same at each hidden dimension."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +188,7 @@ def _shift(shift: Shift) -> ShiftSummary:
         area_lost=shift.lost,
         area_net=_estimate(shift.net),
         decades=None if shift.decades is None else _estimate(shift.decades),
+        along=tuple(PlaceSummary(place.hidden_dim, _estimate(place.decades)) for place in shift.along),
     )
 
 

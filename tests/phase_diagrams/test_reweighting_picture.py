@@ -60,6 +60,15 @@ def test_both_losses_have_their_boundaries(moved: tuple[ReweightingPicture, list
     )
 
 
+def test_every_place_of_a_boundary_has_its_shift_inside_its_band(moved: tuple[ReweightingPicture, list[str]]) -> None:
+    picture, _ = moved
+    shifts = [row for row in picture.rows if row["layer"] == "shift"]
+    places = {(row["panel"], row["start"], row["n_m"]) for row in shifts}
+    assert places == {(p, start, n_m) for p in picture.panels for start in ("random", "truth") for n_m in (20, 40)}
+    for row in shifts:
+        assert float(str(row["low"])) <= float(str(row["moved"])) <= float(str(row["high"]))
+
+
 def test_the_source_is_valid_and_its_words_and_rows_are_in_it(moved: tuple[ReweightingPicture, list[str]]) -> None:
     picture, sentences = moved
     document = vega_lite(picture)

@@ -1,6 +1,7 @@
 """How far boundaries move: known answers without noise, coverage of the paired interval with it."""
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import pytest
@@ -22,9 +23,11 @@ def ones(study: Study, count: int) -> list[float]:
     return [1.0] * count
 
 
-def wide_spec(**changes: object) -> JobSpec:
+def wide_spec(hidden_dim: Sequence[int] = (40,), **changes: object) -> JobSpec:
     search = {"trials": 2, "batch": 2, "low": 0.0, "high": 1.0, "objective": "mcc"}
-    return search_spec(grid={"sparsity": SPARSITY, "hidden_dim": [40], "seeds": 2}, search=search, **changes)
+    return search_spec(
+        grid={"sparsity": SPARSITY, "hidden_dim": list(hidden_dim), "seeds": 2}, search=search, **changes
+    )
 
 
 def step(depth: float, moved: float) -> Response:
@@ -53,6 +56,26 @@ def test_a_boundary_that_moves_by_cells_is_measured_in_cells_and_in_decades() ->
         assert shift.decades is not None
         assert shift.decades.mean == pytest.approx(SPAN * cells / 11)
         assert abs(shift.decades.mean - 0.35) < SPAN / 11, "a step is known to a cell"
+        assert [place.hidden_dim for place in shift.along] == [40]
+        assert shift.along[0].decades == pytest.approx(shift.decades), "one place is all of the boundary"
+
+
+def test_each_hidden_dimension_has_its_own_shift() -> None:
+    spec = wide_spec(hidden_dim=[20, 40, 80])
+    moved = {20: 0.0, 40: 0.35, 80: 0.7}
+
+    def level(condition: Condition) -> float:
+        return step(1.2, moved[condition.hidden_dim])(condition)
+
+    findings = find_exponents(spec, ask_to_the_end(ExponentSearch(spec, ones), Laboratory(spec, level, noise=0.0))[1])
+    for shift in boundary_shifts(spec, findings):
+        assert [place.hidden_dim for place in shift.along] == [20, 40, 80]
+        for place in shift.along:
+            assert abs(place.decades.mean - moved[place.hidden_dim]) <= SPAN / 11
+            assert place.decades.low <= moved[place.hidden_dim] <= place.decades.high
+        middle = sum(place.decades.mean for place in shift.along) / 3
+        assert shift.decades is not None
+        assert shift.decades.mean == pytest.approx(middle), "cells of equal width weigh the same"
 
 
 def test_nothing_moves_where_no_exponent_is_better() -> None:
@@ -72,9 +95,9 @@ def test_one_sparsity_has_an_area_and_no_axis_to_move_along() -> None:
     assert {shift.gained for shift in boundary_shifts(spec, findings)} == {1.0}
 
 
-def test_the_interval_covers_the_true_shift_for_four_seeds() -> None:
-    spec = wide_spec()
-    moved, covered, worlds = 0.3, 0, 60
+def test_intervals_cover_the_true_shift_for_four_seeds_as_a_whole_and_at_each_place() -> None:
+    spec = wide_spec(hidden_dim=[20, 40, 80])
+    moved, covered, places, worlds = 0.3, 0, 0, 60
 
     def slope(condition: Condition) -> float:
         here = -math.log10(1 - condition.sparsity) - 1.2 + (moved if condition.exponent else 0.0)
@@ -84,10 +107,16 @@ def test_the_interval_covers_the_true_shift_for_four_seeds() -> None:
         laboratory = Laboratory(spec, slope, noise=0.08, world=world)
         findings = find_exponents(spec, ask_to_the_end(ExponentSearch(spec, ones), laboratory)[1])
         # Chance alone puts some conditions back to 0: the truth is then the shift of the others.
-        chosen = [finding.condition.sparsity for finding in findings if finding.exponent]
-        truth = sum(_gain(sparsity, moved) for sparsity in chosen) / 11
-        covered += boundary_shifts(spec, findings)[0].net.low <= truth <= boundary_shifts(spec, findings)[0].net.high
+        true: dict[int, float] = {20: 0.0, 40: 0.0, 80: 0.0}
+        for finding in findings:
+            if finding.exponent:
+                true[finding.condition.hidden_dim] += SPAN / 11 * _gain(finding.condition.sparsity, moved)
+        shift = boundary_shifts(spec, findings)[0]
+        assert shift.decades is not None
+        covered += shift.decades.low <= sum(true.values()) / 3 <= shift.decades.high
+        places += sum(place.decades.low <= true[place.hidden_dim] <= place.decades.high for place in shift.along)
     assert covered / worlds >= 0.86  # 95 % less three standard deviations of 60
+    assert 0.9 <= places / (3 * worlds) <= 0.995
 
 
 def _gain(sparsity: float, moved: float) -> float:
