@@ -165,7 +165,7 @@ async def conditions(service: TheService, caller: Reader, request: Request, job_
             "content": {kind: VEGA_LITE_SOURCE if "json" in kind else BINARY for kind in PICTURES},
         },
         **NOT_MODIFIED,
-        **document_problems(*ALWAYS, 404, 406, 500),
+        **document_problems(*ALWAYS, 404, 406, 422, 500),
     },
 )
 async def diagram(

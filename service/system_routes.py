@@ -15,7 +15,7 @@ router = APIRouter(tags=["operations"])
 
 
 @router.get("/healthz", response_model=Health, summary="Whether the process lives")
-@router.head("/healthz", summary="Whether the process lives", operation_id="head_healthz")
+@router.head("/healthz", response_model=Health, summary="Whether the process lives", operation_id="head_healthz")
 async def alive() -> Response:
     """Answers as long as the process does; asks nothing else."""
     return JSONResponse({"status": "alive"})

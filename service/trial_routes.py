@@ -41,6 +41,14 @@ Seeds = Annotated[
     list[Annotated[int, Field(ge=0, lt=2**63)]], Query(max_length=MOST, description="Repeat it for several.")
 ]
 
+# What the schema says here is checked below, with an answer that names what is allowed.
+ActivationText = Annotated[
+    str, Field(json_schema_extra={"pattern": r"^(relu|(batch)?topk:[1-9][0-9]{0,8}|relu_l1:0\.[0-9]{0,6}[1-9])$"})
+]
+STARTS = ("random", "truth")
+StartName = Annotated[str, Field(json_schema_extra={"enum": list(STARTS)})]
+ColumnName = Annotated[str, Field(json_schema_extra={"enum": list(TRIALS.names)})]
+
 
 @router.get(
     "/trials",
@@ -63,13 +71,13 @@ async def trials(
     sparsity: Numbers = [],  # noqa: B006
     hidden_dim: Whole = [],  # noqa: B006
     activation: Annotated[
-        list[str], Query(max_length=MOST, description="As in a spec: topk:2. Repeat it for several.")
+        list[ActivationText], Query(max_length=MOST, description="As in a spec: topk:2. Repeat it for several.")
     ] = [],  # noqa: B006
     exponent: Numbers = [],  # noqa: B006
     seed: Seeds = [],  # noqa: B006
-    start: Annotated[list[str], Query(max_length=2, description="random, truth.")] = [],  # noqa: B006
+    start: Annotated[list[StartName], Query(max_length=2, description="random, truth.")] = [],  # noqa: B006
     columns: Annotated[
-        list[str],
+        list[ColumnName],
         Query(max_length=len(TRIALS), description="Names of columns, trial_id among them anyway; default: all."),
     ] = [],  # noqa: B006
     limit: Annotated[int, Query(ge=1, le=1000, description="Most trials on a page of JSON.")] = 200,
@@ -137,7 +145,7 @@ def _activation(text: str) -> Activation:
 
 
 def _check_names(columns: list[str], starts: list[str]) -> None:
-    for key, given, allowed in (("columns", columns, TRIALS.names), ("start", starts, ["random", "truth"])):
+    for key, given, allowed in (("columns", columns, TRIALS.names), ("start", starts, STARTS)):
         for name in given:
             if name not in allowed:
                 raise SpecError([(key, f"{name[:60]!r} is not allowed; allowed: {', '.join(allowed)}")])
