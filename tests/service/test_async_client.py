@@ -65,8 +65,7 @@ def test_a_job_is_followed_read_and_downloaded_over_broken_streams(local: Runnin
             conditions, trials = await asyncio.gather(client.conditions(job, "pandas"), client.trials(job, seed=0))
             assert len(conditions) == 4
             assert trials.num_rows == 8
-            chart = await client.chart(job, boundaries=False)
-            assert chart.to_dict()["datasets"]["panels"]
+            assert (await client.diagram(job, boundaries=False))["datasets"]["panels"]
 
     asyncio.run(use())
 
