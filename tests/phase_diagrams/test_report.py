@@ -61,7 +61,7 @@ def test_every_table_opens_in_duckdb_polars_and_pandas(reported: Path, name: str
         assert count == table.num_rows > 0
     number = "mcc" if name == "trials" else "p_identified" if name == "conditions" else "y"
     wanted = [value for value in table[number].to_pylist() if value is not None]
-    assert duckdb.sql(f"select sum({number}) from '{path}'").fetchone()[0] == pytest.approx(sum(wanted))
+    assert duckdb.sql(f"select sum({number}) from '{path}'").fetchall()[0][0] == pytest.approx(sum(wanted))
     assert polars.read_parquet(path)[number].sum() == pytest.approx(sum(wanted))
     assert pandas.read_parquet(path)[number].sum() == pytest.approx(sum(wanted))
     by_key = polars.read_parquet(path).group_by(polars.read_parquet(path).columns[0]).len()
