@@ -47,7 +47,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
-        told = explain_service_error(error) if options.command in (*COMMANDS, "diff", "cut") else None
+        told = explain_service_error(error) if options.command in (*COMMANDS, "diff", "cut", "export") else None
         code, paragraph = told or _explain(error, getattr(options, "folder", None))
         print(f"saephase: {paragraph}", file=sys.stderr)
     return code
@@ -103,6 +103,13 @@ def _parser() -> argparse.ArgumentParser:
     cut.add_argument("--json", action="store_true", help="print JSON")
     add_service_options(cut)
 
+    export = commands.add_parser("export", help="write a trial's trained SAE as files for SAELens", allow_abbrev=False)
+    export.add_argument("job", metavar="JOB_OR_DIR", help="output folder of a run, or id of a job of the service")
+    export.add_argument("--trial", metavar="ID", required=True, help="trial_id, as trials.parquet has it")
+    export.add_argument("--format", metavar="safetensors", default="safetensors", help="layout of the files")
+    export.add_argument("--out", metavar="DIR", help="folder for them; default runs/sae-<trial id>")
+    add_service_options(export)
+
     commands.add_parser("spec-schema", help="print the job spec's JSON Schema")
     add_service_commands(commands, SPEC_HELP, SET_HELP, _address)
     return parser
@@ -148,6 +155,10 @@ def _run(options: argparse.Namespace) -> int:
         from saephase.cut_command import cut
 
         return cut(options)
+    if options.command == "export":
+        from saephase.export_command import export
+
+        return export(options)
     from saephase.plan_command import print_plan, print_schema
 
     if options.command == "plan":

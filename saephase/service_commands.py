@@ -26,7 +26,7 @@ def run_service_command(options: argparse.Namespace) -> int:
 
 def explain_service_error(error: Exception) -> tuple[int, str] | None:
     """An error of the service, or of the way to it, as an exit code and a paragraph; None for any other."""
-    from service.connection import ServiceError, UnreachableError
+    from service.refusal import ServiceError, UnreachableError
     from service.retrieval import ChecksumError
 
     if isinstance(error, ServiceError):

@@ -1,46 +1,42 @@
-"""Calls of a program to requests of a running service: submit a job, follow it, download its diagram.
+"""Calls of a program to a running service: submit a job, follow it, look at its diagram, download its files.
 
     with Client("http://127.0.0.1:8000") as client:
         job = client.submit({"data": {...}, "grid": {...}})
-        client.wait(job["id"])
-        client.download(job["id"], "runs/mine")
+        client.wait(job)
+        client.chart(job)
 
-Jobs, plans and artifacts are JSON objects as in the service's OpenAPI document. What may pass (a lost connection, a
-restart) is tried again; what may not is a ServiceError.
+`AsyncClient` has the same calls for programs with an event loop. Jobs, plans and artifacts are JSON objects as in the
+service's OpenAPI document; a job stands wherever its id does. What may pass (a lost connection, a restart) is tried
+again; what may not is a ServiceError, by kind: InvalidSpecError, NotFoundError, ConflictError, LimitError, AccessError.
 """
 
+import asyncio
 import time
-import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import httpx
 
-from phase_diagrams.spec import JobSpec
-from service.connection import CONNECT_SECONDS, Connection, is_passing, open_http
-from service.connection import ServiceError as ServiceError
-from service.connection import UnreachableError as UnreachableError
-from service.event_stream import StreamEvent, read_stream
+from service.calls import BROKE_OFF, LONG_PATIENCE, Calls, Job, JobRef, Spec, TrialFilter, refuse
+from service.calls import ENDED as ENDED
+from service.connection import CONNECT_SECONDS, connection_options, run, run_async
+from service.event_stream import StreamEvent
+from service.refusal import AccessError as AccessError
+from service.refusal import ConflictError as ConflictError
+from service.refusal import InvalidSpecError as InvalidSpecError
+from service.refusal import LimitError as LimitError
+from service.refusal import NotFoundError as NotFoundError
+from service.refusal import ServiceError as ServiceError
+from service.refusal import UnavailableError as UnavailableError
+from service.refusal import UnreachableError as UnreachableError
+from service.result_frames import Form, altair_chart
 from service.retrieval import ChecksumError as ChecksumError
-from service.retrieval import fetch, read_listing
+from service.waiting_bar import open_bar
 
 LOCAL_URL = "http://127.0.0.1:8000"
 """Where `saephase serve` listens by default."""
-ENDED = frozenset({"succeeded", "failed", "cancelled"})
-LONG_PATIENCE = 300.0
-"""Seconds without the service that a program which follows a job sits out; heuristic: an upgrade, a sleeping laptop."""
-SILENCE = 60.0
-"""Longest silence of an event stream: four of the comments that the service sends in between."""
-LASTING = 10.0
-"""Seconds after which a stream that breaks off had come about; heuristic: beyond the wait for a connection."""
-FIRST_POLL, LONGEST_POLL = 0.1, 2.0
-"""Seconds between looks at a job that is waited for."""
-CHANGES = 5
-"""Times that a download starts over because a running job wrote its artifacts anew."""
-
-Job = dict[str, Any]
 
 
 class Client:
@@ -64,14 +60,13 @@ class Client:
             timeout: seconds for one answer.
             transport: of httpx, for programs that need their own.
         """
-        http = open_http(
-            url,
-            token,
+        self._http = httpx.Client(
+            **connection_options(url, token),
             timeout=httpx.Timeout(timeout, connect=CONNECT_SECONDS),
             transport=transport,
             follow_redirects=False,  # a redirect would carry the job elsewhere
         )
-        self._connection = Connection(http, patience)
+        self._calls = Calls(str(self._http.base_url), patience)
 
     def __enter__(self) -> Self:
         """Use the client in a `with` statement."""
@@ -85,142 +80,269 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        self._connection.http.close()
+        self._http.close()
 
-    def submit(
-        self, spec: JobSpec | Mapping[str, Any], idempotency_key: str | None = None, *, priority: int = 0
-    ) -> Job:
+    def submit(self, spec: Spec, idempotency_key: str | None = None, *, priority: int = 0) -> Job:
         """Queue a job and return it; the same key gives the same job, and no key a new one.
 
         Without a key one is made up, so that a request which is sent again makes no second job.
         """
-        key = uuid.uuid4().hex if idempotency_key is None else idempotency_key
-        parameters = {"priority": priority} if priority else {}
-        return self._json("POST", "v1/jobs", json=_document(spec), params=parameters, headers={"Idempotency-Key": key})
+        return run(self._http, self._calls.submit(spec, idempotency_key, priority))
 
-    def plan(self, spec: JobSpec | Mapping[str, Any]) -> dict[str, Any]:
+    def plan(self, spec: Spec) -> dict[str, Any]:
         """What a job would cost."""
-        return self._json("POST", "v1/plans", json=_document(spec))
+        return run(self._http, self._calls.plan(spec))
 
-    def get(self, job_id: str) -> Job:
+    def get(self, job: JobRef) -> Job:
         """A job as it is now."""
-        return self._json("GET", _path(job_id))
+        return run(self._http, self._calls.get(job))
 
     def jobs(self, status: str | None = None, name: str | None = None, limit: int | None = None) -> Iterator[Job]:
         """Jobs, newest first, page after page; `limit` is the most of them."""
         cursor: str | None = None
         left = limit
         while left is None or left > 0:
-            page = {"status": status, "name": name, "cursor": cursor, "limit": min(100, left or 100)}
-            answer = self._json("GET", "v1/jobs", params={key: value for key, value in page.items() if value})
+            answer = run(self._http, self._calls.page(cursor, left, status=status, name=name))
             yield from answer["items"]
             left = None if left is None else left - len(answer["items"])
             cursor = answer["next_cursor"]
             if cursor is None:
                 return
 
-    def cancel(self, job_id: str) -> Job:
+    def cancel(self, job: JobRef) -> Job:
         """Ask for a job's end; what is finished is kept."""
-        return self._json("POST", f"{_path(job_id)}/cancel")
+        return run(self._http, self._calls.act(job, "cancel"))
 
-    def resume(self, job_id: str) -> Job:
+    def resume(self, job: JobRef) -> Job:
         """Queue a failed or cancelled job again."""
-        return self._json("POST", f"{_path(job_id)}/resume")
+        return run(self._http, self._calls.act(job, "resume"))
 
-    def delete(self, job_id: str) -> None:
+    def delete(self, job: JobRef) -> None:
         """Remove an ended job and its files."""
-        self._connection.send("DELETE", _path(job_id), settled=(404,))
+        run(self._http, self._calls.delete(job))
 
     def events(
-        self, job_id: str, last_event_id: str | None = None, *, patience: float = LONG_PATIENCE
+        self, job: JobRef, last_event_id: str | None = None, *, patience: float = LONG_PATIENCE
     ) -> Iterator[StreamEvent]:
         """What happens to a job, from its beginning (or after an event) to its end, without gap or repeat.
 
         A stream that breaks off is taken up again; UnreachableError after `patience` seconds without the service.
         """
-        attempts = self._connection.attempts(patience)
-        last = last_event_id
+        following = self._calls.follow(job, last_event_id, patience)
         while True:
-            error: Exception = httpx.ReadError("the stream broke off")
-            began = time.monotonic()
-            headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
-            timeout = httpx.Timeout(SILENCE, connect=CONNECT_SECONDS)
+            broken: Exception = httpx.ReadError(BROKE_OFF)
             try:
-                with self._connection.stream(f"{_path(job_id)}/events", headers=headers, timeout=timeout) as response:
-                    for event in read_stream(response.iter_bytes()):
-                        yield event
-                        last = event.id or last
-                        if event.type == "end":
-                            return
-            except (httpx.TransportError, ServiceError) as broken:
-                if not is_passing(broken):
-                    raise
-                error = broken
-            if time.monotonic() - began > LASTING:
-                attempts = self._connection.attempts(patience)
-            next(attempts).pause(error)
+                with self._http.stream(**following.request()) as response:
+                    if not response.is_success:
+                        response.read()
+                        refuse(response)
+                    for chunk in response.iter_bytes():
+                        for event in following.read(chunk):
+                            yield event
+                            if following.is_last(event):
+                                return
+            except (httpx.TransportError, ServiceError) as error:
+                broken = error
+            time.sleep(following.pause(broken).seconds)
 
-    def wait(self, job_id: str, timeout: float | None = None) -> Job:
-        """Wait until a job has ended, and return it; raises TimeoutError after `timeout` seconds."""
-        ends = None if timeout is None else time.monotonic() + timeout
-        pause = FIRST_POLL
-        while True:
-            job = self._json("GET", _path(job_id), patience=LONG_PATIENCE)
-            if job["status"] in ENDED:
-                return job
-            left = pause if ends is None else min(pause, ends - time.monotonic())
-            if left <= 0:
-                raise TimeoutError(f"job {job_id} is {job['status']} after {timeout:g} seconds")
-            time.sleep(left)
-            pause = min(LONGEST_POLL, 1.5 * pause)
+    def wait(self, job: JobRef, timeout: float | None = None, *, progress: bool | None = None) -> Job:
+        """Wait until a job has ended, and return it; raises TimeoutError after `timeout` seconds.
 
-    def artifacts(self, job_id: str) -> list[dict[str, Any]]:
+        `progress` says whether a bar is shown: by default in a terminal and in a notebook, and nowhere else. A service
+        that restarts meanwhile is waited for.
+        """
+        with open_bar(progress) as bar:
+            return run(self._http, self._calls.wait(job, timeout, bar))
+
+    def conditions(self, job: JobRef, form: Form = "arrow") -> Any:
+        """The diagram's rows so far, one per condition: a table of pyarrow, pandas or polars."""
+        return run(self._http, self._calls.conditions(job, form))
+
+    def trials(
+        self, job: JobRef, form: Form = "arrow", *, columns: Iterable[str] = (), **where: Unpack[TrialFilter]
+    ) -> Any:
+        """The trials finished so far, those that `where` picks (seed=0, activation=["topk:1", "relu"]), as a table.
+
+        `columns` are those of trials.parquet, all of them by default.
+        """
+        return run(self._http, self._calls.trials(job, form, columns, where))
+
+    def boundary(self, job: JobRef, form: Form = "arrow") -> Any:
+        """The P = 1/2 level set with its band, as a table; NotFoundError until the job has drawn it."""
+        return run(self._http, self._calls.boundary(job, form))
+
+    def diagram(self, job: JobRef, *, boundaries: bool = True) -> dict[str, Any]:
+        """The diagram so far as a Vega-Lite source; without boundaries it is there sooner."""
+        return run(self._http, self._calls.diagram(job, boundaries))
+
+    def chart(self, job: JobRef, *, boundaries: bool = True) -> Any:
+        """The diagram so far as an altair chart, which a notebook shows; `result_frames.altair_chart` says how."""
+        return altair_chart(self.diagram(job, boundaries=boundaries))
+
+    def difference(self, job: JobRef, other: JobRef) -> dict[str, Any]:
+        """What differs between the diagrams, `other` less `job`; ConflictError where they have no plane in common."""
+        return run(self._http, self._calls.difference(job, other))
+
+    def artifacts(self, job: JobRef) -> list[dict[str, Any]]:
         """The files of a job: name, bytes, sha256, media_type."""
-        listed: list[dict[str, Any]] = self._json("GET", f"{_path(job_id)}/artifacts")["items"]
-        return listed
+        return run(self._http, self._calls.artifacts(job))
 
-    def download(self, job_id: str, folder: str | Path, names: Iterable[str] | None = None) -> list[Path]:
+    def download(self, job: JobRef, folder: str | Path, names: Iterable[str] | None = None) -> list[Path]:
         """Download a job's artifacts (all of them, or those named) into a folder; returns the files.
 
         A download that broke off goes on where it was; files that are there already are left alone. Raises ValueError
         for a name that the job has no artifact of, ChecksumError, ServiceError, UnreachableError and OSError.
         """
-        place = Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
-        chosen = None if names is None else list(names)
-        for _ in range(CHANGES):
+        return run(self._http, self._calls.download(job, folder, names))
+
+
+class AsyncClient:
+    """`Client` for programs with an event loop: the same calls, awaited; `jobs` and `events` by `async for`."""
+
+    def __init__(
+        self,
+        url: str = LOCAL_URL,
+        token: str | None = None,
+        *,
+        patience: float = 10.0,
+        timeout: float = 60.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Connect to nothing yet; the arguments are those of `Client`."""
+        self._http = httpx.AsyncClient(
+            **connection_options(url, token),
+            timeout=httpx.Timeout(timeout, connect=CONNECT_SECONDS),
+            transport=transport,
+            follow_redirects=False,  # a redirect would carry the job elsewhere
+        )
+        self._calls = Calls(str(self._http.base_url), patience)
+
+    async def __aenter__(self) -> Self:
+        """Use the client in a `async with` statement."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def submit(self, spec: Spec, idempotency_key: str | None = None, *, priority: int = 0) -> Job:
+        """Queue a job and return it; the same key gives the same job, and no key a new one.
+
+        Without a key one is made up, so that a request which is sent again makes no second job.
+        """
+        return await run_async(self._http, self._calls.submit(spec, idempotency_key, priority))
+
+    async def plan(self, spec: Spec) -> dict[str, Any]:
+        """What a job would cost."""
+        return await run_async(self._http, self._calls.plan(spec))
+
+    async def get(self, job: JobRef) -> Job:
+        """A job as it is now."""
+        return await run_async(self._http, self._calls.get(job))
+
+    async def jobs(
+        self, status: str | None = None, name: str | None = None, limit: int | None = None
+    ) -> AsyncIterator[Job]:
+        """Jobs, newest first, page after page; `limit` is the most of them."""
+        cursor: str | None = None
+        left = limit
+        while left is None or left > 0:
+            answer = await run_async(self._http, self._calls.page(cursor, left, status=status, name=name))
+            for job in answer["items"]:
+                yield job
+            left = None if left is None else left - len(answer["items"])
+            cursor = answer["next_cursor"]
+            if cursor is None:
+                return
+
+    async def cancel(self, job: JobRef) -> Job:
+        """Ask for a job's end; what is finished is kept."""
+        return await run_async(self._http, self._calls.act(job, "cancel"))
+
+    async def resume(self, job: JobRef) -> Job:
+        """Queue a failed or cancelled job again."""
+        return await run_async(self._http, self._calls.act(job, "resume"))
+
+    async def delete(self, job: JobRef) -> None:
+        """Remove an ended job and its files."""
+        await run_async(self._http, self._calls.delete(job))
+
+    async def events(
+        self, job: JobRef, last_event_id: str | None = None, *, patience: float = LONG_PATIENCE
+    ) -> AsyncIterator[StreamEvent]:
+        """What happens to a job, from its beginning (or after an event) to its end, without gap or repeat.
+
+        A stream that breaks off is taken up again; UnreachableError after `patience` seconds without the service.
+        """
+        following = self._calls.follow(job, last_event_id, patience)
+        while True:
+            broken: Exception = httpx.ReadError(BROKE_OFF)
             try:
-                return self._download(job_id, place, chosen)
-            except ChecksumError as error:
-                changed = error
-        raise changed
+                async with self._http.stream(**following.request()) as response:
+                    if not response.is_success:
+                        await response.aread()
+                        refuse(response)
+                    async for chunk in response.aiter_bytes():
+                        for event in following.read(chunk):
+                            yield event
+                            if following.is_last(event):
+                                return
+            except (httpx.TransportError, ServiceError) as error:
+                broken = error
+            await asyncio.sleep(following.pause(broken).seconds)
 
-    def _download(self, job_id: str, place: Path, names: list[str] | None) -> list[Path]:
-        listed = {wanted.name: wanted for wanted in read_listing(self._json("GET", f"{_path(job_id)}/artifacts"))}
-        unknown = [name for name in names or [] if name not in listed]
-        if unknown:
-            there = ", ".join(listed) or "nothing yet"
-            raise ValueError(f"job {job_id} has no artifact {unknown[0]!r}; it has: {there}")
-        path = f"{_path(job_id)}/artifacts"
-        return [fetch(self._connection, f"{path}/{name}", listed[name], place) for name in names or listed]
+    async def wait(self, job: JobRef, timeout: float | None = None, *, progress: bool | None = None) -> Job:
+        """Wait until a job has ended, and return it; raises TimeoutError after `timeout` seconds.
 
-    def _json(self, method: str, path: str, patience: float | None = None, **options: Any) -> dict[str, Any]:
-        response = self._connection.send(method, path, patience=patience, **options)
-        try:
-            answer: dict[str, Any] = response.json()
-        except ValueError:
-            answer = {}
-        if not isinstance(answer, dict) or not answer:
-            raise ServiceError(response.status_code, "Not the answer of a saephase service", str(response.url))
-        return answer
+        `progress` says whether a bar is shown: by default in a terminal and in a notebook, and nowhere else. A service
+        that restarts meanwhile is waited for.
+        """
+        with open_bar(progress) as bar:
+            return await run_async(self._http, self._calls.wait(job, timeout, bar))
 
+    async def conditions(self, job: JobRef, form: Form = "arrow") -> Any:
+        """The diagram's rows so far, one per condition: a table of pyarrow, pandas or polars."""
+        return await run_async(self._http, self._calls.conditions(job, form))
 
-def _path(job_id: str) -> str:
-    # Ids come from command lines too: nothing in one may lead to another path.
-    if not job_id.isascii() or not job_id.isalnum():
-        raise ValueError(f"{job_id!r} is not a job id; one is sixteen hexadecimal digits")
-    return f"v1/jobs/{job_id}"
+    async def trials(
+        self, job: JobRef, form: Form = "arrow", *, columns: Iterable[str] = (), **where: Unpack[TrialFilter]
+    ) -> Any:
+        """The trials finished so far, those that `where` picks (seed=0, activation=["topk:1", "relu"]), as a table.
 
+        `columns` are those of trials.parquet, all of them by default.
+        """
+        return await run_async(self._http, self._calls.trials(job, form, columns, where))
 
-def _document(spec: JobSpec | Mapping[str, Any]) -> Any:
-    return spec.model_dump(mode="json") if isinstance(spec, JobSpec) else dict(spec)
+    async def boundary(self, job: JobRef, form: Form = "arrow") -> Any:
+        """The P = 1/2 level set with its band, as a table; NotFoundError until the job has drawn it."""
+        return await run_async(self._http, self._calls.boundary(job, form))
+
+    async def diagram(self, job: JobRef, *, boundaries: bool = True) -> dict[str, Any]:
+        """The diagram so far as a Vega-Lite source; without boundaries it is there sooner."""
+        return await run_async(self._http, self._calls.diagram(job, boundaries))
+
+    async def chart(self, job: JobRef, *, boundaries: bool = True) -> Any:
+        """The diagram so far as an altair chart, which a notebook shows; `result_frames.altair_chart` says how."""
+        return altair_chart(await self.diagram(job, boundaries=boundaries))
+
+    async def difference(self, job: JobRef, other: JobRef) -> dict[str, Any]:
+        """What differs between the diagrams, `other` less `job`; ConflictError where they have no plane in common."""
+        return await run_async(self._http, self._calls.difference(job, other))
+
+    async def artifacts(self, job: JobRef) -> list[dict[str, Any]]:
+        """The files of a job: name, bytes, sha256, media_type."""
+        return await run_async(self._http, self._calls.artifacts(job))
+
+    async def download(self, job: JobRef, folder: str | Path, names: Iterable[str] | None = None) -> list[Path]:
+        """Download a job's artifacts (all of them, or those named) into a folder; returns the files.
+
+        A download that broke off goes on where it was; files that are there already are left alone. Raises ValueError
+        for a name that the job has no artifact of, ChecksumError, ServiceError, UnreachableError and OSError.
+        """
+        return await run_async(self._http, self._calls.download(job, folder, names))

@@ -23,21 +23,39 @@ def read_stream(chunks: Iterable[bytes]) -> Iterator[StreamEvent]:
 
     Raises ValueError where an event's data is not a JSON object.
     """
-    identity, kind, data = "", "", list[str]()
-    for line in _lines(chunks):
-        if not line:
-            if data:
-                yield StreamEvent(identity, kind or "message", _read_data("\n".join(data)))
-            kind, data = "", []
-            continue
+    reader = EventReader()
+    for chunk in chunks:
+        yield from reader.read(chunk)
+
+
+class EventReader:
+    """Bytes of one stream, as they come, to the events that they complete."""
+
+    def __init__(self) -> None:
+        self._lines = _LineReader()
+        self._identity, self._kind, self._data = "", "", list[str]()
+
+    def read(self, chunk: bytes) -> list[StreamEvent]:
+        """The events that end in this chunk; raises ValueError where an event's data is not a JSON object."""
+        found = []
+        for line in self._lines.read(chunk):
+            if line:
+                self._take(line)
+                continue
+            if self._data:
+                found.append(StreamEvent(self._identity, self._kind or "message", _read_data("\n".join(self._data))))
+            self._kind, self._data = "", []
+        return found
+
+    def _take(self, line: str) -> None:
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if field == "id" and "\0" not in value:
-            identity = value
+            self._identity = value
         elif field == "event":
-            kind = value
+            self._kind = value
         elif field == "data":
-            data.append(value)
+            self._data.append(value)
 
 
 def _read_data(text: str) -> dict[str, Any]:
@@ -47,18 +65,21 @@ def _read_data(text: str) -> dict[str, Any]:
     return value
 
 
-def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
+class _LineReader:
     """Lines that end with CR, LF or CRLF, and nothing else: str.splitlines knows more ends, and data may hold them."""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    rest, after_return, started = "", False, False
-    for chunk in chunks:
-        text = decoder.decode(chunk)
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest, self._after_return, self._started = "", False, False
+
+    def read(self, chunk: bytes) -> list[str]:
+        text = self._decoder.decode(chunk)
         if not text:
-            continue
-        if not started:
-            text, started = text.removeprefix("\ufeff"), True
-        if after_return and text.startswith("\n"):
+            return []
+        if not self._started:
+            text, self._started = text.removeprefix("\ufeff"), True
+        if self._after_return and text.startswith("\n"):
             text = text[1:]
-        after_return = text.endswith("\r")
-        *whole, rest = (rest + text).replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        yield from whole
+        self._after_return = text.endswith("\r")
+        *whole, self._rest = (self._rest + text).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        return whole

@@ -4,11 +4,12 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 
-from service.connection import Connection, ServiceError, is_passing, refusal
+from service.connection import Patience, Receive, Task
+from service.refusal import ServiceError, is_passing, refusal
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -43,7 +44,7 @@ def read_listing(listing: dict[str, Any]) -> list[Wanted]:
     return wanted
 
 
-def fetch(connection: Connection, path: str, wanted: Wanted, folder: Path) -> Path:
+def fetch(path: str, wanted: Wanted, folder: Path, patience: Patience) -> Task[Path]:
     """Download an artifact into a folder, unless it is there; the file appears whole or not at all.
 
     Raises ChecksumError where the content is another one, ServiceError, UnreachableError and OSError.
@@ -51,17 +52,18 @@ def fetch(connection: Connection, path: str, wanted: Wanted, folder: Path) -> Pa
     target, part = folder / wanted.name, folder / wanted.part
     if target.is_file() and target.stat().st_size == wanted.bytes and _hash(target) == wanted.sha256:
         return target
-    for attempt in connection.attempts():
+    while not (part.exists() and part.stat().st_size == wanted.bytes):
         try:
-            _receive(connection, path, wanted, part)
+            yield _receive(path, wanted, part)
         except (httpx.TransportError, ServiceError) as error:
             if not is_passing(error):
                 raise
-            attempt.pause(error)
-            continue
-        if part.stat().st_size >= wanted.bytes:
-            break
-        attempt.pause(httpx.RemoteProtocolError(f"{wanted.name} broke off"))
+            pause = patience.pause(error)
+        else:
+            if part.stat().st_size >= wanted.bytes:
+                break
+            pause = patience.pause(httpx.RemoteProtocolError(f"{wanted.name} broke off"))
+        yield pause
     if part.stat().st_size != wanted.bytes or _hash(part) != wanted.sha256:
         part.unlink()
         raise ChecksumError(f"{wanted.name} is not what the service lists: its SHA-256 differs")
@@ -69,25 +71,22 @@ def fetch(connection: Connection, path: str, wanted: Wanted, folder: Path) -> Pa
     return target
 
 
-def _receive(connection: Connection, path: str, wanted: Wanted, part: Path) -> None:
+def _receive(path: str, wanted: Wanted, part: Path) -> Receive:
     """Append what is still missing; the checksum, not If-Range, guards against a content that has changed."""
     held = part.stat().st_size if part.exists() else 0
     if held > wanted.bytes:
         held = 0
-    if held == wanted.bytes and part.exists():
-        return
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={held}-"} if held else {})
-    with connection.http.stream("GET", path, headers=headers) as response:
+
+    def open_part(response: httpx.Response) -> BinaryIO:
         if response.status_code == 416:
             part.unlink(missing_ok=True)  # the content is another one and shorter; the list will say so
             raise ChecksumError(f"{wanted.name} has changed while it was downloaded")
         if not response.is_success:
-            response.read()
             raise refusal(response)
         resumed = response.status_code == 206 and response.headers.get("content-range", "").startswith(f"bytes {held}-")
-        with part.open("ab" if resumed else "wb") as file:
-            for chunk in response.iter_bytes():
-                file.write(chunk)
+        return part.open("ab" if resumed else "wb")
+
+    return Receive(path, {"Accept-Encoding": "identity"} | ({"Range": f"bytes={held}-"} if held else {}), open_part)
 
 
 def _hash(path: Path) -> str:

@@ -1,7 +1,7 @@
 """A pack to its rows: the one function that a Ray Tune trial runs, and all that it needs is in its arguments."""
 
 import time
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +19,26 @@ from workers.sampler import Stream, open_stream
 from workers.training import Model, Trained, train
 
 
+@dataclass(frozen=True, slots=True)
+class TrainedPack:
+    """A pack's rows (schema TRIALS), the SAEs that they measure, and the data they were measured on."""
+
+    rows: pa.Table
+    trained: list[Trained]
+    data: EvaluationData
+
+
 def run_pack(spec: JobSpec, dictionary: Floats, pack: Pack, device: str = "cpu") -> pa.Table:
     """Train and score the trials of a pack; one row each, in order (schema TRIALS).
 
     A trial that diverges is a row with `diverged` set and null scores. On "cpu" a row is the same bit for bit in
     every pack; on "cuda" up to the order in which a batched product adds.
     """
+    return train_pack(spec, dictionary, pack, device).rows
+
+
+def train_pack(spec: JobSpec, dictionary: Floats, pack: Pack, device: str = "cpu") -> TrainedPack:
+    """`run_pack`, with what the rows were made from."""
     # One thread: packs run side by side, and a BLAS product split over threads would add in another order.
     with threadpool_limits(limits=1):
         stream = open_stream(spec.data, dictionary, pack.sparsity, data_key(spec, pack.sparsity, pack.seed))
@@ -35,7 +49,7 @@ def run_pack(spec: JobSpec, dictionary: Floats, pack: Pack, device: str = "cpu")
             _row(spec, pack, index, _evaluate(spec, models[index], trained[index], dictionary, data), trained[index])
             for index in range(len(pack.trials))
         ]
-    return pa.Table.from_pylist(rows, schema=TRIALS)
+    return TrainedPack(pa.Table.from_pylist(rows, schema=TRIALS), trained, data)
 
 
 def open_model(trial: Trial, proxy: Proxy, dictionary: Floats, data: EvaluationData) -> Model:

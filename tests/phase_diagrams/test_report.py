@@ -46,6 +46,28 @@ def test_the_folder_holds_what_the_contract_lists(reported: Path) -> None:
     assert json.loads((reported / "summary.json").read_text())["name"] == "a report"
 
 
+@pytest.mark.parametrize("name", ["trials", "conditions", "boundary"])
+def test_every_table_opens_in_duckdb_polars_and_pandas(reported: Path, name: str) -> None:
+    duckdb, pandas, polars = pytest.importorskip("duckdb"), pytest.importorskip("pandas"), pytest.importorskip("polars")
+    path = reported / f"{name}.parquet"
+    table = pq.read_table(path)
+    asked = duckdb.sql(f"select * from '{path}'")
+    for columns, count in (
+        (pandas.read_parquet(path).columns, len(pandas.read_parquet(path))),
+        (polars.read_parquet(path).columns, polars.read_parquet(path).height),
+        (asked.columns, len(asked.fetchall())),
+    ):
+        assert list(columns) == table.schema.names
+        assert count == table.num_rows > 0
+    number = "mcc" if name == "trials" else "p_identified" if name == "conditions" else "y"
+    wanted = [value for value in table[number].to_pylist() if value is not None]
+    assert duckdb.sql(f"select sum({number}) from '{path}'").fetchall()[0][0] == pytest.approx(sum(wanted))
+    assert polars.read_parquet(path)[number].sum() == pytest.approx(sum(wanted))
+    assert pandas.read_parquet(path)[number].sum() == pytest.approx(sum(wanted))
+    by_key = polars.read_parquet(path).group_by(polars.read_parquet(path).columns[0]).len()
+    assert by_key["len"].sum() == table.num_rows
+
+
 def test_the_manifest_lists_every_artifact_but_itself_as_it_lies_there(reported: Path) -> None:
     manifest = json.loads((reported / MANIFEST).read_text())
     assert [entry["name"] for entry in manifest["files"]] == PLAIN

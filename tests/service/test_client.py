@@ -11,12 +11,24 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+import altair
 import httpx
 import pytest
 
 from phase_diagrams.spec import parse_spec
-from service.client import ChecksumError, Client, ServiceError, UnreachableError
-from service.connection import retry_after
+from phase_diagrams.tables import TRIALS
+from service.client import (
+    AccessError,
+    ChecksumError,
+    Client,
+    ConflictError,
+    InvalidSpecError,
+    LimitError,
+    NotFoundError,
+    ServiceError,
+    UnreachableError,
+)
+from service.refusal import retry_after
 from tests.service.running import SPEC, FakeWorker, Running
 
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -277,8 +289,100 @@ def test_content_that_does_not_match_its_checksum_never_becomes_a_file(tmp_path:
     assert client.download("0" * 16, tmp_path)[0].read_bytes() == b"wrong", "it was drawn anew in between"
 
 
+REFUSALS = [
+    (422, "urn:saephase:spec", InvalidSpecError),
+    (422, "urn:saephase:idempotency-key", ConflictError),
+    (401, "urn:saephase:token", AccessError),
+    (403, "urn:saephase:role", AccessError),
+    (404, "urn:saephase:no-job", NotFoundError),
+    (409, "urn:saephase:job-ended", ConflictError),
+    (413, "urn:saephase:body-size", LimitError),
+    (429, "urn:saephase:queue-full", LimitError),
+    (500, "about:blank", ServiceError),
+]
+
+
+@pytest.mark.parametrize(("status", "kind", "error"), REFUSALS)
+def test_each_refusal_has_its_class(status: int, kind: str, error: type[ServiceError]) -> None:
+    problem = {"type": kind, "title": "No", "detail": "so", "errors": [{"key": "grid.seeds", "message": "no"}]}
+    client, _ = scripted(httpx.Response(status, json=problem, headers={"Retry-After": "60"}))
+    with pytest.raises(ServiceError) as caught:
+        client.get("0" * 16)
+    assert type(caught.value) is error
+    assert caught.value.keys == ("grid.seeds",)
+    assert caught.value.kind == kind.partition("urn:saephase:")[2]
+    assert caught.value.retry_seconds == 60
+
+
+def test_a_running_service_refuses_by_these_classes(local: Running) -> None:
+    with Client(local.url) as client:
+        with pytest.raises(InvalidSpecError, match="hidden_dim") as caught:
+            client.submit({**SPEC, "grid": {**SPEC["grid"], "hidden_dim": [0]}})
+        assert any("hidden_dim" in key for key in caught.value.keys)
+        job = client.submit(SPEC, "one key")
+        with pytest.raises(ConflictError, match="one key"):
+            client.submit({**SPEC, "name": "another"}, "one key")
+        with pytest.raises(ConflictError):
+            client.delete(job)
+        with pytest.raises(InvalidSpecError, match="start"):
+            client.trials(job, start="middle")
+        with pytest.raises(TypeError, match="'sparstiy' is no filter"):
+            client.trials(job, sparstiy=0.5)  # type: ignore[call-arg]
+        client.cancel(job)
+
+
+def test_tables_come_as_arrow_pandas_and_polars_while_the_job_runs_too(local: Running) -> None:
+    with Client(local.url) as client, local.client() as http:
+        job = client.submit({**SPEC, "name": "tables"}, priority=20)
+        worker = FakeWorker(http)
+        assert worker.take() is not None
+        worker.write_rows(0.5, "first")
+        assert client.trials(job).num_rows == 8
+        assert client.conditions(job).num_rows == 2
+        assert client.diagram(job, boundaries=False)["datasets"]["panels"], "a running job has a diagram"
+        with pytest.raises(NotFoundError):
+            client.boundary(job)
+        worker.finish_job()
+        trials = client.trials(job)
+        assert trials.schema.equals(TRIALS)
+        assert sorted(trials["trial_id"].to_pylist()) == sorted(client.trials(job, "pandas")["trial_id"])
+        picked = client.trials(job, "polars", columns=["mcc"], hidden_dim=[8], start="truth")
+        assert picked.shape == (4, 2)
+        assert picked.columns == ["trial_id", "mcc"]
+        for form in ("pandas", "polars"):
+            assert client.conditions(job, form)["p_identified"].to_list() == [
+                row["p_identified"] for row in client.conditions(job).to_pylist()
+            ]
+        with pytest.raises(ValueError, match="allowed: arrow, pandas, polars"):
+            client.conditions(job, "csv")  # type: ignore[arg-type]
+
+
+def test_a_chart_is_altairs_own_and_is_drawn_without_a_network(local: Running) -> None:
+    with Client(local.url) as client:
+        job = client.submit({**SPEC, "name": "chart"}, priority=30)
+        with local.client() as http:
+            worker = FakeWorker(http)
+            assert worker.take() is not None
+            worker.write_rows(0.5, "first")
+            chart = client.chart(job, boundaries=False)
+            worker.finish_job()
+    assert isinstance(chart, altair.TopLevelMixin), "of a job that still ran"
+    for renderer, media_type in (("mimetype", "application/vnd.vegalite.v6.json"), ("svg", "image/svg+xml")):
+        with altair.renderers.enable(renderer):
+            bundle = chart._repr_mimebundle_(None, None)
+        content = bundle[0] if isinstance(bundle, tuple) else bundle
+        assert media_type in content
+
+
+def test_a_difference_is_asked_for_by_both_ids() -> None:
+    client, seen = scripted(httpx.Response(200, json={"cells": []}))
+    assert client.difference({"id": "0" * 16}, "1" * 16) == {"cells": []}
+    assert seen[0].url.path == f"/v1/jobs/{'0' * 16}/diff/{'1' * 16}"
+
+
 def test_the_client_needs_nothing_of_the_server() -> None:
-    heavy = ["fastapi", "starlette", "uvicorn", "sqlalchemy", "alembic", "torch", "ray", "numba", "altair"]
+    heavy = ["fastapi", "starlette", "uvicorn", "sqlalchemy", "alembic", "torch", "ray", "numba", "optuna", "altair"]
+    heavy += ["pandas", "polars", "IPython"]
     code = f"import sys, service.client; print([name for name in {heavy} if name in sys.modules])"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert told.strip() == "[]"
