@@ -44,19 +44,19 @@ def test_every_block_of_the_page_runs(tmp_path: Path, capsys: pytest.CaptureFixt
     space: dict[str, Any] = {"asyncio": asyncio, "spec": {"data": {}}, "specs": [SPEC, SPEC], **vars(service.client)}
     stop = threading.Event()
     with running(settings) as found:
-        for block in blocks():
-            # Each block submits as many jobs as it has specs; a worker finishes those that wait.
-            workers = [threading.Thread(target=run_one_job, args=(found.url, stop)) for _ in range(2)]
-            if "submit({" in block or "for spec in specs" in block:
-                for worker in workers[: 1 if "submit({" in block else 2]:
-                    worker.start()
-            code = block.replace("http://127.0.0.1:8000", found.url)
-            if "async with" in block:
-                code = (
-                    f"async def main():\n{textwrap.indent(code, '    ')}    return done\n\ndone = asyncio.run(main())"
-                )
-            exec(code, space)
-        stop.set()
+        try:
+            for block in blocks():
+                # Each block submits as many jobs as it has specs; workers finish them.
+                count = 1 if "submit({" in block else 2 if "for spec in specs" in block else 0
+                for _ in range(count):
+                    threading.Thread(target=run_one_job, args=(found.url, stop), daemon=True).start()
+                code = block.replace("http://127.0.0.1:8000", found.url)
+                if "async with" in block:
+                    body = textwrap.indent(code, "    ")
+                    code = f"async def main():\n{body}    return done\n\ndone = asyncio.run(main())"
+                exec(code, space)
+        finally:
+            stop.set()
     assert [job["status"] for job in space["done"]] == ["succeeded", "succeeded"]
     told = capsys.readouterr().out
     assert "end {'status': 'succeeded'}" in told
