@@ -47,7 +47,7 @@ def test_every_block_of_the_page_runs(tmp_path: Path, capsys: pytest.CaptureFixt
         try:
             for block in blocks():
                 # Each block submits as many jobs as it has specs; workers finish them.
-                count = 1 if "submit({" in block else 2 if "for spec in specs" in block else 0
+                count = 2 if "for spec in specs" in block else 1 if "client.wait(job)" in block else 0
                 for _ in range(count):
                     threading.Thread(target=run_one_job, args=(found.url, stop), daemon=True).start()
                 code = block.replace("http://127.0.0.1:8000", found.url)
