@@ -84,7 +84,7 @@ class Difference:
     """Of `one` and of `other` (schema BOUNDARY), both under the panels of `one`."""
     only_one: int
     only_other: int
-    """Conditions of one side's grid that the other's has not."""
+    """Conditions of one side's grid that the other's has not; of a refined side, those that were trained."""
 
 
 def compare_diagrams(one: Side, other: Side) -> Difference:
@@ -93,7 +93,6 @@ def compare_diagrams(one: Side, other: Side) -> Difference:
     plane = _common_plane(one.spec, other.spec, [mine for mine, _ in pairs])
     cells, panels = _compare_seeds(one, other, pairs, plane)
     curves = tuple(_boundaries(side, [pair[i] for pair in pairs], pairs) for i, side in enumerate((one, other)))
-    shared = plane.n_conditions
     return Difference(
         one=one.spec.name,
         other=other.spec.name,
@@ -103,9 +102,20 @@ def compare_diagrams(one: Side, other: Side) -> Difference:
         panels=panels,
         displacement=displacement_table(*curves),
         boundaries=(curves[0], curves[1]),
-        only_one=one.spec.n_conditions - shared,
-        only_other=other.spec.n_conditions - shared,
+        only_one=_alone(one, [mine for mine, _ in pairs], plane),
+        only_other=_alone(other, [theirs for _, theirs in pairs], plane),
     )
+
+
+def _alone(side: Side, panels: list[Panel], plane: JobSpec) -> int:
+    """Conditions of a side that the plane has not; candidates that refinement never asked for are none."""
+    if side.spec.refine is None:
+        return side.spec.n_conditions - plane.n_conditions
+    sparsities, widths, shared = set(plane.grid.sparsity), set(plane.grid.hidden_dim), set(panels)
+    names = ("sparsity", "hidden_dim", "activation", "k", "l1", "exponent")
+    trained = set(zip(*(side.grid_trials[name].to_pylist() for name in names), strict=True))
+    keys = {tuple(panel.keys[name] for name in names[2:]) for panel in shared}
+    return sum(not (s in sparsities and width in widths and tuple(key) in keys) for s, width, *key in trained)
 
 
 def compare_seeds(one: Side, other: Side) -> tuple[pa.Table, tuple[PanelDifference, ...]]:

@@ -29,7 +29,7 @@ def print_plan(source: str, settings: list[str], as_json: bool, estimate: bool) 
     if as_json:
         print(json.dumps({**dataclasses.asdict(plan), "cores": cores}, indent=2))
         return 0
-    lines = _lines(plan, cores)
+    lines = _lines(spec, plan, cores)
     console = Console()
     if not console.is_terminal:
         for name, value in lines:
@@ -48,10 +48,15 @@ def print_schema() -> int:
     return 0
 
 
-def _lines(plan: Plan, cores: int) -> list[tuple[str, str]]:
+def _lines(spec: JobSpec, plan: Plan, cores: int) -> list[tuple[str, str]]:
+    asked = [("conditions", f"{plan.conditions:,}"), ("trainings", f"{plan.trainings:,}")]
+    if spec.refine is not None:
+        asked = [
+            ("budget", f"{spec.refine.budget:,} trainings at most"),
+            ("candidates", f"{plan.conditions:,} conditions, of which the boundary's are trained"),
+        ]
     return [
-        ("conditions", f"{plan.conditions:,}"),
-        ("trainings", f"{plan.trainings:,}"),
+        *asked,
         ("packs", f"{plan.packs:,}, {plan.packs_at_a_time} at a time"),
         ("steps", f"{plan.steps:,}"),
         ("multiply-adds", f"{plan.multiply_adds:.2g}"),

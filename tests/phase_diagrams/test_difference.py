@@ -162,10 +162,14 @@ def test_a_refined_diagram_is_compared_with_a_grid_on_the_grid_s_values() -> Non
     refined = refined_spec()
     grid = JobSpec.model_validate(refined.model_dump(exclude={"refine"}))
     rows = planted_rows(refined, coarse_trials(refined))
-    found = compare_diagrams(Side(refined, rows), Side(grid, rows))
+    first = [trial for trial in coarse_trials(refined) if trial.condition.sparsity == refined.grid.sparsity[0]]
+    moved = [dataclasses.replace(t.condition, sparsity=refined.sparsities[1]) for t in first]
+    between = [dataclasses.replace(t, condition=condition) for t, condition in zip(first, moved, strict=True)]
+    more = pa.concat_tables([rows, planted_rows(refined, between)])
+    found = compare_diagrams(Side(refined, more), Side(grid, rows))
     assert found.plane.sparsities == refined.grid.sparsity
     assert found.cells.num_rows == 2 * grid.n_conditions
-    assert (found.only_one, found.only_other) == (refined.n_conditions - grid.n_conditions, 0)
+    assert (found.only_one, found.only_other) == (len(refined.grid.hidden_dim), 0), "trained ones, not candidates"
 
 
 def test_seeds_off_the_grid_count_in_no_cell() -> None:

@@ -78,6 +78,14 @@ def test_help_loads_nothing_and_a_plan_neither_torch_nor_ray(spec_file: str) -> 
     assert not modules_after("spec-schema") & {"ray", "torch", "numba", "altair"}
 
 
+def test_a_plan_of_a_refined_job_says_its_budget_and_candidates(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "examples/refine.yaml", "--estimate"]) == 0
+    said = capsys.readouterr().out
+    assert "budget: 600 trainings at most" in said
+    assert f"candidates: {2 * 41 * 33:,} conditions" in said
+    assert "conditions: " not in said.splitlines()[0]
+
+
 def test_a_plan_says_what_a_job_would_cost(spec_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", spec_file]) == 0
     lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
