@@ -2,10 +2,10 @@
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
-SOURCES := phase_diagrams workers service saephase tests examples benchmarks docs
+SOURCES := phase_diagrams workers service saephase handbook tests examples benchmarks docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long soak check lint figures bench clean
+.PHONY: help demo test test-long soak check lint docs figures bench clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -18,6 +18,10 @@ $(BIN)/saephase: pyproject.toml
 
 $(VENV)/.dev: $(BIN)/saephase
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.docs: $(BIN)/saephase
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@
 
 demo: $(BIN)/saephase  ## install, run examples/quickstart.yaml on Ray, say where the picture is
@@ -40,6 +44,10 @@ lint: $(VENV)/.dev  ## ruff, mypy --strict and import-linter
 
 check: lint test  ## everything that must be green before a commit
 
+docs: $(VENV)/.docs  ## build the documentation site into site/; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "open site/index.html (its search needs a server: $(BIN)/python -m http.server --directory site)"
+
 figures: $(BIN)/saephase  ## make the README's diagram again (about 5 minutes on 2 cores)
 	$(BIN)/python docs/images/make.py
 
@@ -48,4 +56,4 @@ bench: $(VENV)/.dev  ## measure trainer and jobs against SAELens, PyTorch and Ra
 	$(BIN)/python benchmarks/jobs.py
 
 clean:  ## remove what the verbs made, except results under runs/
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -6,8 +6,14 @@ from handbook.table import code, table, words
 from phase_diagrams import tables
 
 FILES: dict[str, tuple[pa.Schema, str]] = {
-    "trials.parquet": (tables.TRIALS, "One row per training; during a run, the files under `packs/` have the same columns."),
-    "conditions.parquet": (tables.CONDITIONS, "One row per combination of sparsity, hidden_dim, activation and exponent."),
+    "trials.parquet": (
+        tables.TRIALS,
+        "One row per training; the files under `packs/` have the same columns.",
+    ),
+    "conditions.parquet": (
+        tables.CONDITIONS,
+        "One row per sparsity, hidden_dim, activation and exponent.",
+    ),
     "boundary.parquet": (tables.BOUNDARY, "The P = 1/2 level set: one row per place and crossing."),
     "reweighting.parquet": (tables.REWEIGHTING, "After an exponent search: one row per condition that was searched."),
     "difference.parquet": (tables.DIFFERENCE, "Of `saephase diff`: one row per condition and statistic."),
@@ -26,5 +32,11 @@ def column_page() -> str:
 
 
 def _row(field: pa.Field) -> tuple[str, ...]:
+    kind = f"list of {field.type.value_type}" if pa.types.is_list(field.type) else str(field.type)
     told = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
-    return code(field.name), str(field.type).replace("<element: ", " of ").rstrip(">"), told["unit"], words(told["description"])
+    return (
+        code(field.name),
+        kind,
+        told["unit"],
+        words(told["description"]),
+    )

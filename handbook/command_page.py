@@ -40,9 +40,7 @@ def _section(name: str, text: str, parser: argparse.ArgumentParser) -> str:
 
 def _shown(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     hidden = (argparse._HelpAction, argparse._SubParsersAction)
-    return [
-        action for action in parser._actions if action.help != argparse.SUPPRESS and not isinstance(action, hidden)
-    ]
+    return [action for action in parser._actions if action.help != argparse.SUPPRESS and not isinstance(action, hidden)]
 
 
 def _row(action: argparse.Action) -> tuple[str, str]:
@@ -55,6 +53,6 @@ def _row(action: argparse.Action) -> tuple[str, str]:
 
 def _usage(parser: argparse.ArgumentParser) -> str:
     # Of a width of its own: the parser would take the terminal's.
-    formatter = parser.formatter_class(parser.prog, width=WIDTH)
+    formatter = argparse.HelpFormatter(parser.prog, width=WIDTH)
     formatter.add_usage(parser.usage, parser._actions, parser._mutually_exclusive_groups, prefix="")
     return formatter.format_help().strip()

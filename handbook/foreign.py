@@ -17,7 +17,16 @@ LOADING = {
     "use": ("href", "xlink:href"),
 }
 """Attributes by which an element loads something; an `a` only leads somewhere."""
-LOADED_BY_LINK = {"stylesheet", "icon", "preload", "prefetch", "preconnect", "dns-prefetch", "modulepreload", "manifest"}
+LOADED_BY_LINK = {
+    "stylesheet",
+    "icon",
+    "preload",
+    "prefetch",
+    "preconnect",
+    "dns-prefetch",
+    "modulepreload",
+    "manifest",
+}
 FOREIGN = re.compile(r"^\s*(https?:)?//", re.IGNORECASE)
 IN_STYLE = re.compile(r"(?:url\(\s*['\"]?|@import\s+['\"])((?:https?:)?//[^'\")\s]+)", re.IGNORECASE)
 

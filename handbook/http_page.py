@@ -55,7 +55,7 @@ def _calls(paths: Mapping[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
 
 def _call(methods: str, path: str, call: Mapping[str, Any]) -> str:
     parts = [f"### {call['summary']}", f"```http\n{methods} {path}\n```", words(call.get("description", ""))]
-    given = {"properties": {}, "required": []}
+    given: dict[str, Any] = {"properties": {}, "required": []}
     places = {}
     for parameter in call.get("parameters", ()):
         name = parameter["name"]
@@ -68,8 +68,11 @@ def _call(methods: str, path: str, call: Mapping[str, Any]) -> str:
     if "requestBody" in call:
         body = call["requestBody"]
         kinds = ", ".join(f"{code(kind)} {_linked(content)}".strip() for kind, content in body["content"].items())
-        parts.append(f"Body: {kinds}{'' if body.get('required') else ' (may be left out)'}. {words(body.get('description', ''))}")
-    answers = [(status, words(answer["description"]), _content(answer)) for status, answer in sorted(call["responses"].items())]
+        spared = "" if body.get("required") else " (may be left out)"
+        parts.append(f"Body: {kinds}{spared}. {words(body.get('description', ''))}")
+    answers = [
+        (status, words(answer["description"]), _content(answer)) for status, answer in sorted(call["responses"].items())
+    ]
     parts.append(table(("status", "when", "answer"), answers))
     return "\n\n".join(part for part in parts if part)
 

@@ -10,6 +10,9 @@ ROOM = "phase_diagrams"
 CLIENT = ("service.client", "service.refusal", "service.retrieval")
 """The client, and where the errors are defined that it gives on."""
 
+BEHIND = "---\nsearch:\n  boost: 0.3\n---"
+"""Lets the search show pages written for readers before those of modules."""
+
 
 def module_pages() -> dict[str, str]:
     """Content by address in docs/: a page per module of the science, and one for the client."""
@@ -29,7 +32,7 @@ def _modules() -> list[str]:
 
 
 def _page(name: str, modules: list[str]) -> str:
-    return "\n\n".join([f"# {name}", *(f"::: {module}" for module in modules)]) + "\n"
+    return "\n\n".join([BEHIND, f"# {name}", *(f"::: {module}" for module in modules)]) + "\n"
 
 
 def _first_line(name: str) -> str:

@@ -67,9 +67,9 @@ def _target(link: str, origin: str) -> str | None:
 
 
 def _notebook(text: str) -> str:
-    cells = []
-    for cell in json.loads(text)["cells"]:
-        source = "".join(cell["source"])
-        # The page has its title already.
-        cells.append(re.sub(r"(?m)^#", "##", source) if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
-    return "\n\n".join(cells)
+    return "\n\n".join(_cell(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(text)["cells"])
+
+
+def _cell(kind: str, source: str) -> str:
+    # One level down: the page has its title already.
+    return re.sub(r"(?m)^#", "##", source) if kind == "markdown" else f"```python\n{source}\n```"

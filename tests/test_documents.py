@@ -32,6 +32,6 @@ def test_every_score_is_defined_in_the_science_page() -> None:
 def test_every_module_is_in_the_architecture_page() -> None:
     page = (REPOSITORY / "ARCHITECTURE.md").read_text()
     named = set(re.findall(r"`(\w+)`", page))
-    for room in ("phase_diagrams", "workers"):
+    for room in ("phase_diagrams", "workers", "handbook"):
         modules = {path.stem for path in (REPOSITORY / room).glob("*.py")} - {"__init__"}
         assert modules <= named, f"{room}: {sorted(modules - named)}"

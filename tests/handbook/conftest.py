@@ -1,0 +1,2 @@
+from tests.service.page.conftest import chromium as chromium
+from tests.service.page.conftest import open_page as open_page
