@@ -10,8 +10,8 @@ ROOM = "phase_diagrams"
 CLIENT = ("service.client", "service.refusal", "service.retrieval")
 """The client, and where the errors are defined that it gives on."""
 
-BEHIND = "---\nsearch:\n  boost: 0.3\n---"
-"""Lets the search show pages written for readers before those of modules."""
+BEHIND = "---\nsearch:\n  boost: 0.001\n---"
+"""Lets the search show pages written for readers before those of modules, whose headings would count a thousandfold."""
 
 
 def module_pages() -> dict[str, str]:
