@@ -111,10 +111,10 @@ def _alone(side: Side, panels: list[Panel], plane: JobSpec) -> int:
     """Conditions of a side that the plane has not; candidates that refinement never asked for are none."""
     if side.spec.refine is None:
         return side.spec.n_conditions - plane.n_conditions
-    sparsities, widths, shared = set(plane.grid.sparsity), set(plane.grid.hidden_dim), set(panels)
+    sparsities, widths = set(plane.grid.sparsity), set(plane.grid.hidden_dim)
     names = ("sparsity", "hidden_dim", "activation", "k", "l1", "exponent")
     trained = set(zip(*(side.grid_trials[name].to_pylist() for name in names), strict=True))
-    keys = {tuple(panel.keys[name] for name in names[2:]) for panel in shared}
+    keys = {tuple(panel.keys[name] for name in names[2:]) for panel in panels}
     return sum(not (s in sparsities and width in widths and tuple(key) in keys) for s, width, *key in trained)
 
 

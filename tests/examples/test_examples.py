@@ -25,7 +25,8 @@ def test_every_example_has_a_plan(path: Path) -> None:
     assert f"{read_spec(path.read_text()).n_trials:,}" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["quickstart", pytest.param("paper-small", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["quickstart", "paper-small"])
 def test_an_example_runs_to_its_diagram(name: str, tmp_path: Path) -> None:
     path = EXAMPLES / f"{name}.yaml"
     done = saephase("run", str(path), "--out", str(tmp_path / "out"))

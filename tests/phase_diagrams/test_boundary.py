@@ -145,7 +145,7 @@ def test_band_covers_steep_truths_across_the_other_axis() -> None:
     assert np.mean(found) > 0.98
 
 
-@pytest.mark.soak
+@pytest.mark.long
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_band_covers_every_family_over_200_diagrams(

@@ -108,6 +108,7 @@ def test_a_wait_can_be_given_up_while_others_go_on(local: Running) -> None:
     asyncio.run(use())
 
 
+@pytest.mark.long
 def test_waiting_and_following_survive_a_killed_service(tmp_path: Path) -> None:
     """Real `saephase serve`, killed with -9 while both clients wait, and started again at the same address."""
     with serving(tmp_path) as (process, url):

@@ -31,6 +31,7 @@ def copy_postgresql(source: str, folder: Path, request: pytest.FixtureRequest) -
     return target
 
 
+@pytest.mark.long
 def test_what_is_restored_goes_on(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     storage, restored = tmp_path / "storage", tmp_path / "restored"
     settings: Settings = make_settings(database_url, storage, lease_seconds=LEASE_SECONDS)

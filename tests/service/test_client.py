@@ -357,6 +357,7 @@ def test_tables_come_as_arrow_pandas_and_polars_while_the_job_runs_too(local: Ru
             client.conditions(job, "csv")  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_a_chart_is_altairs_own_and_is_drawn_without_a_network(local: Running) -> None:
     with Client(local.url) as client:
         job = client.submit({**SPEC, "name": "chart"}, priority=30)

@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
@@ -89,7 +90,14 @@ def test_a_signal_turns_readiness_ends_streams_and_exits(tmp_path):
         assert "end" not in [event[1] for event in seen]
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert any(line.get("job_id") == job["id"] and line["logger"] == "saephase.http" for line in lines)
+    story = [line["message"] for line in lines if line.get("job_id") == job["id"]]
+    assert story[0] == "submitted", "a job's story begins with its submission"
     assert not [line for line in lines if line["level"] in ("error", "critical")]
+
+
+def test_other_accounts_cannot_look_into_a_new_data_folder(tmp_path):
+    open_database(f"sqlite:///{tmp_path / 'data' / 'jobs.sqlite3'}", 1.0)
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) & 0o077 == 0
 
 
 def test_a_killed_api_comes_back_with_its_jobs_and_leases(tmp_path):

@@ -131,6 +131,7 @@ def test_a_pack_that_fails_once_is_retried_and_nothing_is_missing(control: Contr
     assert "worker process died" in reasons
 
 
+@pytest.mark.long
 def test_trials_that_always_fail_are_given_up_and_the_rest_finishes(control: Control, tmp_path: Path) -> None:
     spec = a_spec()
     ids = ids_of(spec)

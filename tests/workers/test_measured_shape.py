@@ -54,6 +54,7 @@ def measured():
     return tables
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", MEASURED)
 def test_recovered_fractions_are_within_fifteen_hundredths(measured, place):
     trials, _ = measured[place]
