@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 
 from handbook.table import code, table, words
-from saephase.command import _parser
+from saephase.command import command_parser
 
 WIDTH = 100
 """Columns of a usage line."""
@@ -17,7 +17,7 @@ def command_page() -> str:
 
 def commands() -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
     """Every command with its one line of help and its parser, a command's own commands after it."""
-    yield from _children(_parser(), "")
+    yield from _children(command_parser(), "")
 
 
 def _children(parser: argparse.ArgumentParser, before: str) -> Iterator[tuple[str, str, argparse.ArgumentParser]]:

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str] | None) -> int:
-    options = _parser().parse_args(arguments)
+    options = command_parser().parse_args(arguments)
     try:
         code = _run(options)
         sys.stdout.flush()
@@ -53,7 +53,8 @@ def _main(arguments: Sequence[str] | None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """The parser of every command and option; nothing heavy is imported for it."""
     parser = argparse.ArgumentParser(
         prog="saephase",
         description="Phase diagrams of sparse autoencoders: where the planted features are identifiable.",

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from saephase.command import _parser
+from saephase.command import command_parser
 from service.settings import PREFIX, environment_settings
 from tests.compose import ROOT, VARIABLE, Stack, command_of, read_compose
 from tests.service.postgres import free_port, running_cluster
@@ -154,7 +154,7 @@ def test_settings_and_options_are_those_of_the_program() -> None:
     for name in ("api", "worker"):
         program, *arguments = command_of(SERVICES[name])
         assert program == "saephase"
-        assert _parser().parse_args(arguments).command == arguments[0]
+        assert command_parser().parse_args(arguments).command == arguments[0]
 
 
 def test_volumes_are_declared_and_hold_what_must_last() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from saephase.command import _parser
+from saephase.command import command_parser
 from service.app import create_app
 from service.settings import Settings, local_settings
 from service.tokens import ROLES
@@ -41,7 +41,7 @@ def test_every_command_can_be_parsed() -> None:
     told = commands("saephase")
     assert {arguments[0] for arguments in told} == {"serve", "worker", "token"}
     for arguments in told:
-        assert _parser().parse_args(arguments).command == arguments[0]
+        assert command_parser().parse_args(arguments).command == arguments[0]
 
 
 def test_the_containers_are_those_of_the_compose_file() -> None:

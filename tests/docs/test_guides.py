@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from phase_diagrams.spec import read_spec
-from saephase.command import _parser
+from saephase.command import command_parser
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(
@@ -28,7 +28,7 @@ def test_every_command_can_be_parsed(page: Path) -> None:
             # What follows a # is a comment, and a redirection or an & is the shell's.
             words = shlex.split(re.sub(r"\s(2>.*|&)$", "", line), comments=True)
             if words[:1] == ["saephase"]:
-                assert _parser().parse_args(words[1:]).command == words[1]
+                assert command_parser().parse_args(words[1:]).command == words[1]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -203,7 +203,10 @@ def test_the_api_process_and_help_load_nothing_heavy() -> None:
     for code, unwanted in (
         ("import saephase.serve_command, service.server", heavy),
         ("import saephase.worker_command", ["torch", "ray", "numba", "sqlalchemy", "fastapi"]),
-        ("import saephase.command as c; c._parser()", [*heavy, "numpy", "httpx", "rich", "sqlalchemy", "fastapi"]),
+        (
+            "import saephase.command as c; c.command_parser()",
+            [*heavy, "numpy", "httpx", "rich", "sqlalchemy", "fastapi"],
+        ),
     ):
         told = subprocess.run(
             [sys.executable, "-c", f"import sys; {code}; print([n for n in {unwanted} if n in sys.modules])"],
