@@ -21,7 +21,7 @@ SPEC: dict[str, Any] = {
 
 
 def an_order(place: Path, seconds: float, train: str = TRAIN_FAKE, reuse: tuple[str, ...] = ()) -> Order:
-    return Order(SPEC, str(place / "out"), reuse, "local", train, time.monotonic() + seconds)
+    return Order(SPEC, str(place / "out"), reuse, "local", train, None, time.monotonic() + seconds)
 
 
 def test_an_order_round_trips(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_what_is_finished_of_a_stopped_job_is_drawn(tmp_path: Path) -> None:
 
 def test_a_spec_that_cannot_be_used_and_a_folder_that_cannot_be_written_are_told(tmp_path: Path) -> None:
     heard = Heard()
-    order = Order({"data": {}}, str(tmp_path / "out"), (), "local", TRAIN_FAKE, time.monotonic() + 60)
+    order = Order({"data": {}}, str(tmp_path / "out"), (), "local", TRAIN_FAKE, None, time.monotonic() + 60)
     with start_child(order, heard.append):
         wait_for(lambda: heard, 30)
     assert (heard[0]["status"], heard[0]["final"]) == ("failed", True)
