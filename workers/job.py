@@ -118,10 +118,10 @@ def run_job(
     """Train what the folder lacks of the spec's trials, merge all rows, and draw the diagram from them.
 
     `location` is a path or URI; `address` is local, auto or HOST:PORT; `reuse` are folders of earlier jobs, whose rows
-    are copied; `lock` is false for one who holds the folder by a lease; with `patience` a cluster that is away is waited
-    for. Trials that fail in every attempt are left out of the diagram and come back in the outcome. Raises JobError
-    where the run cannot go on, SpecError where the dictionary cannot be planted, FolderBusyError, and OSError from the
-    folder.
+    are copied; `lock` is false for one who holds the folder by a lease; with `patience` a cluster that is away is
+    waited for. Trials that fail in every attempt are left out of the diagram and come back in the outcome. Raises
+    JobError where the run cannot go on, SpecError where the dictionary cannot be planted, FolderBusyError, and OSError
+    from the folder.
     """
     folder = open_folder(location)
     with lock_folder(folder) if lock else nullcontext():

@@ -14,6 +14,9 @@ from phase_diagrams.spec import JobSpec
 
 ATTEMPTS = 2
 """Runs of a pack before it is halved, or given up if it holds one trial: the contract's "retried once"."""
+LOSSES = 5
+"""Nodes that a pack may lose before the next one counts as its own failure; heuristic: more than accidents explain, few
+enough that a pack which takes its machine down is halved in the end."""
 HOPELESS = 20
 """Given up trials, before the first pack has finished, after which the rest is not tried; heuristic: the cause is then
 not a trial but the installation, and every attempt costs the start of a process."""
@@ -23,10 +26,12 @@ Answer = Literal["retry", "halve", "give_up"]
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A pack and how often it was started before."""
+    """A pack and what became of its earlier runs."""
 
     pack: Pack
     failures: int = 0
+    losses: int = 0
+    """Runs that ended with their node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +92,18 @@ class PackQueue:
             self.planner.tell(rows)
         return pack
 
-    def fail(self, ticket: str, reason: str) -> Failure:
+    def fail(self, ticket: str, reason: str, node_lost: bool = False) -> Failure:
         """A pack did not finish: run it again, or its halves, or give its one trial up.
 
-        What comes back is tried at once, so that a trial that cannot be trained is found while much else is left.
+        The loss of a node is not held against it. What comes back is tried at once, so that a trial that cannot be trained is found while much else is left.
         """
         attempt = self._running.pop(ticket)
         failed, pack = attempt.failures + 1, attempt.pack
+        if node_lost and attempt.losses < LOSSES:
+            self._return(Attempt(pack, attempt.failures, attempt.losses + 1))
+            return Failure(pack, reason, "retry")
         if failed < ATTEMPTS:
-            self._return(Attempt(pack, failed))
+            self._return(Attempt(pack, failed, attempt.losses))
             return Failure(pack, reason, "retry")
         if len(pack.trials) > 1:
             self._return(*(Attempt(half) for half in halve(pack)))
