@@ -95,7 +95,8 @@ class PackQueue:
     def fail(self, ticket: str, reason: str, node_lost: bool = False) -> Failure:
         """A pack did not finish: run it again, or its halves, or give its one trial up.
 
-        The loss of a node is not held against it. What comes back is tried at once, so that a trial that cannot be trained is found while much else is left.
+        The loss of a node is not held against it. What comes back is tried at once, so that a trial that cannot be
+        trained is found while much else is left.
         """
         attempt = self._running.pop(ticket)
         failed, pack = attempt.failures + 1, attempt.pack

@@ -16,7 +16,7 @@ MAX_REASON = 600
 """Longest reason that is kept of a failure; heuristic: a readable paragraph."""
 
 NODE_LOST = ("its node has died", "the actor's node was", "ActorUnavailableError")
-"""What is in Ray's words where a node ended an actor; the last is said while Ray does not know yet what became of it."""
+"""What is in Ray's words where an actor ended with its node; the last while it does not know yet what became of it."""
 
 UNSEEN = (
     "A worker wrote its rows where this process cannot see them: the output folder must be one that all nodes of the "

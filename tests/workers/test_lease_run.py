@@ -10,7 +10,8 @@ from phase_diagrams.spec import parse_spec
 from phase_diagrams.trial import grid_trials
 from tests.saephase.processes import alive, descendants, environment, wait_for
 from tests.workers.trainers import CONTROL, TRAIN_FAKE, Control, fake_rows
-from workers import lease_child
+from workers import lease_child, lease_run
+from workers.job import AGAIN, MEND
 from workers.lease_child import start_child
 from workers.lease_run import LOST, Order, read_order
 
@@ -93,3 +94,8 @@ def test_a_spec_that_cannot_be_used_and_a_folder_that_cannot_be_written_are_told
 def test_exit_codes_are_told_in_words() -> None:
     assert lease_child._ending(-9) == "the process that ran it was killed (SIGKILL)"
     assert "exit code 3" in lease_child._ending(3)
+
+
+def test_a_job_in_a_service_is_not_told_to_run_a_command() -> None:
+    for advice in (AGAIN, MEND):
+        assert lease_run._without_advice(f"no room. {advice}") == "no room."

@@ -22,8 +22,8 @@ ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this
             "its node was lost",
         ),
         (
-            "ray.exceptions.ActorUnavailableError: The actor 2fc8 is unavailable: The actor is temporarily unavailable: "
-            "RpcError: RPC error: Socket closed rpc_code: 14. The task may or may not have been executed on the actor.",
+            "ray.exceptions.ActorUnavailableError: The actor 2fc8 is unavailable: The actor is temporarily "
+            "unavailable: RpcError: RPC error: Socket closed rpc_code: 14. The task may or may not have been executed.",
             True,
             "its node was lost",
         ),
