@@ -8,16 +8,19 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.saephase.processes import descendants, environment, wait_for
+from benchmarks.processes import ROOT, descendants
 from workers.process_session import end_session
 
 STORE = 80_000_000
 """Bytes of each node's object store, little above Ray's least."""
+LONGEST_START = 90.0
+"""Seconds until a node must be there; it takes 5 on an idle machine."""
 STARTED = "Ray runtime started."
 """What a node says once it is one."""
 
@@ -47,11 +50,19 @@ class RayNode:
             )
 
     def until_there(self) -> None:
-        wait_for(lambda: STARTED in self.log.read_text(errors="replace"), what=f"for {self.place.name}")
+        ends = time.monotonic() + LONGEST_START
+        while STARTED not in (said := self.log.read_text(errors="replace")):
+            assert self.process.poll() is None, said
+            assert time.monotonic() < ends, said
+            time.sleep(0.1)
+
+    @property
+    def running(self) -> bool:
+        return self.process.poll() is None
 
     def kill(self, part: str) -> None:
         """kill -9 of the process of the node whose command line holds this."""
-        os.kill(next(pid for pid, line in descendants(self.process.pid).items() if part in line), signal.SIGKILL)
+        os.kill(next(pid for pid, _, line in descendants(self.process.pid) if part in line), signal.SIGKILL)
 
     def end(self) -> None:
         end_session(self.process.pid)
@@ -91,9 +102,8 @@ def ray_cluster(nodes: int, **variables: str) -> Iterator[RayCluster]:
     """
     scratch = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # short: Ray's sockets lie in it
     port = free_of_ray()
-    variables = environment(
-        RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32), RAY_USAGE_STATS_ENABLED="0", **variables
-    )
+    own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **own, **variables}
     head = RayNode(["--head", f"--port={port}", "--include-dashboard=false"], variables, scratch / "head")
     cluster = RayCluster(port, scratch, variables, head, [])
     try:

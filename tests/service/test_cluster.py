@@ -1,0 +1,200 @@
+"""Jobs on Ray clusters of several nodes, over S3 and PostgreSQL, whose nodes and head are killed and come back."""
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from benchmarks.ray_nodes import RayCluster, ray_cluster
+from phase_diagrams.folder import Folder, find_finished, open_folder, read_trials, same_results
+from phase_diagrams.pack import cut_packs
+from phase_diagrams.planted import plant_dictionary
+from phase_diagrams.spec import JobSpec, parse_spec
+from phase_diagrams.trial import grid_trials
+from service.client import Client
+from tests.saephase.processes import Running, start_command, wait_for
+from tests.saephase.test_kill import ids_in_order
+from tests.service.conftest import make_settings
+from tests.service.object_store import KEYS, object_store
+from tests.service.running import Running as Service
+from tests.service.running import running
+from tests.workers.trainers import CONTROL, Control
+
+SECONDS = 0.4
+"""Slept per trial: the nodes share this machine's cores, and a training that sleeps takes nothing from the others."""
+
+
+def a_spec(number: int = 0, seeds: int = 2) -> JobSpec:
+    """28 trials per seed in 7 packs; specs of other numbers share no trial."""
+    return parse_spec(
+        {
+            "name": f"cluster {number}",
+            "data": {"n_features": 8, "n_inputs": 4, "superposition": {"kind": "random_unit", "seed": number}},
+            "grid": {
+                "sparsity": [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9],
+                "hidden_dim": [8, 16],
+                "activation": ["topk:1"],
+                "seeds": seeds,
+            },
+            "training": {"steps": 50, "batch_size": 64},
+        }
+    )
+
+
+def undisturbed(spec: JobSpec) -> pa.Table:
+    """The rows as one process trains them, without a service, Ray or a folder; in the order of the plan."""
+    from workers.pack_run import run_pack
+
+    dictionary = plant_dictionary(spec.data)
+    rows = pa.concat_tables([run_pack(spec, dictionary, pack, "cpu") for pack in cut_packs(spec, grid_trials(spec))])
+    place = {trial_id: index for index, trial_id in enumerate(rows["trial_id"].to_pylist())}
+    return rows.take([place[trial_id] for trial_id in ids_in_order(spec)])
+
+
+@dataclass
+class Stage:
+    """A service on PostgreSQL and S3, and workers that each have a Ray cluster."""
+
+    service: Service
+    client: Client
+    workers: list[Running] = field(default_factory=list)
+
+    def start_worker(self, name: str, cluster: RayCluster) -> None:
+        options = ["--url", self.service.url, "--name", name, "--address", cluster.address]
+        self.workers.append(start_command(*options, module="tests.workers.slow_worker", **cluster.variables))
+
+    def folder(self, job_id: str) -> Folder:
+        return open_folder(self.service.settings.storage.replace("?", f"/jobs/{job_id}?"))
+
+    def finished(self, job_id: str) -> frozenset[str]:
+        while True:
+            try:
+                return find_finished(self.folder(job_id)).trial_ids
+            except FileNotFoundError:
+                continue  # merged in this moment
+
+    def events(self, job_id: str, kind: str) -> list[dict[str, Any]]:
+        return [event.data for event in self.client.events(job_id) if event.type == kind]
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch, object_store() as uri:
+        for name, value in KEYS.items():
+            patch.setenv(name, value)
+        yield uri
+
+
+@pytest.fixture
+def stage(cluster: Any, store: str) -> Iterator[Stage]:
+    """`cluster` is PostgreSQL's."""
+    with contextlib.ExitStack() as opened:
+        service = opened.enter_context(running(make_settings(cluster.new_database(), store, lease_seconds=10.0)))
+        stage = Stage(service, opened.enter_context(Client(service.url)))
+        try:
+            yield stage
+        finally:
+            for worker in stage.workers:
+                worker.process.terminate()
+            for worker in stage.workers:
+                code, _, said = worker.end(timeout=20)
+                assert code == 0, said
+
+
+@contextlib.contextmanager
+def obedient_cluster(place: Path, nodes: int) -> Iterator[tuple[RayCluster, Control]]:
+    """A Ray cluster whose trainings are slowed and logged as its control says."""
+    control = Control(place)
+    control.set(seconds=SECONDS)
+    with ray_cluster(nodes, **{CONTROL: str(place)}) as cluster:
+        yield cluster, control
+
+
+@dataclass
+class Shaken:
+    """A job whose cluster is disturbed, and what was finished and in flight when it was."""
+
+    stage: Stage
+    control: Control
+    job_id: str
+    seen: list[tuple[frozenset[str], int]] = field(default_factory=list)
+
+    def disturb(self, act: Callable[[], None]) -> None:
+        """Once more is finished and something is in flight, do this."""
+        before = self.seen[-1][0] if self.seen else frozenset()
+        wait_for(lambda: self.stage.finished(self.job_id) > before, 120, "for a pack")
+        self.seen.append((self.stage.finished(self.job_id), len(self.control.lines("begin"))))
+        act()
+
+    def check(self, spec: JobSpec, in_flight: int) -> None:
+        """All rows are an undisturbed run's; no finished trial was begun again, nor more than were in flight."""
+        begun = self.control.lines("begin")
+        for finished, lines in self.seen:
+            assert not finished & {trial_id for ids in begun[lines:] for trial_id in ids}, "trained again"
+        again = [ids for ids, times in Counter(map(tuple, begun)).items() if times > 1]
+        assert len(again) <= in_flight, again
+        assert same_results(read_trials(self.stage.folder(self.job_id), ids_in_order(spec)), undisturbed(spec))
+
+
+@pytest.mark.long
+def test_the_death_of_a_node_costs_a_job_what_was_in_flight_on_it(stage: Stage, tmp_path: Path) -> None:
+    spec = a_spec()
+    with obedient_cluster(tmp_path / "control", 2) as (cluster, control):
+        job = Shaken(stage, control, stage.client.submit(spec)["id"])
+        stage.start_worker("only", cluster)
+        job.disturb(lambda: cluster.nodes[0].kill("raylet/raylet"))
+        ended = stage.client.wait(job.job_id, timeout=120)
+        assert ended["status"] == "succeeded", ended["error"]
+        job.check(spec, in_flight=1)
+        assert not stage.events(job.job_id, "warning"), "the job itself was not started again"
+        said = [event["text"] for event in stage.events(job.job_id, "message")]
+        assert sum("its node was lost; it is tried again" in text for text in said) <= 1
+        wait_for(lambda: not cluster.nodes[0].running, 20, "for the end of the node")
+
+
+@pytest.mark.soak
+def test_a_job_outlives_a_node_and_the_head_and_uses_the_node_that_joins(stage: Stage, tmp_path: Path) -> None:
+    spec = a_spec(seeds=8)
+    with obedient_cluster(tmp_path / "control", 2) as (cluster, control):
+        job = Shaken(stage, control, stage.client.submit(spec)["id"])
+        stage.start_worker("only", cluster)
+        job.disturb(lambda: cluster.nodes[0].kill("raylet/raylet"))
+
+        def restart_head() -> None:
+            cluster.head.end()
+            time.sleep(5)
+            cluster.head.start()
+            cluster.head.until_there()
+
+        job.disturb(restart_head)
+        job.disturb(lambda: cluster.add_node().until_there())
+        ended = stage.client.wait(job.job_id, timeout=300)
+        assert ended["status"] == "succeeded", ended["error"]
+        job.check(spec, in_flight=1 + 2)
+        print([event["text"] for event in stage.events(job.job_id, "warning")])
+
+
+@pytest.mark.long
+def test_two_workers_on_two_clusters_serve_one_api(stage: Stage, tmp_path: Path) -> None:
+    specs = [a_spec(number, seeds=1) for number in (1, 2)]
+    with (
+        obedient_cluster(tmp_path / "one", 0) as (first, one),
+        obedient_cluster(tmp_path / "two", 0) as (second, two),
+    ):
+        stage.start_worker("first", first)
+        stage.start_worker("second", second)
+        jobs = [stage.client.submit(spec)["id"] for spec in specs]
+        for job_id in jobs:
+            ended = stage.client.wait(job_id, timeout=120)
+            assert ended["status"] == "succeeded", ended["error"]
+        trained = [{trial_id for ids in control.lines("end") for trial_id in ids} for control in (one, two)]
+        wanted = [set(ids_in_order(spec)) for spec in specs]
+        assert trained in (wanted, wanted[::-1])
+        for job_id, spec in zip(jobs, specs, strict=True):
+            assert same_results(read_trials(stage.folder(job_id), ids_in_order(spec)), undisturbed(spec))
