@@ -27,7 +27,7 @@ from workers.address import LOCAL, silence
 from workers.folder_lock import lock_folder
 from workers.planners import open_planner
 from workers.progress import Progress, remaining_seconds
-from workers.ray_process import RayProcess, start_driver
+from workers.ray_process import HEAD_GONE, RayProcess, start_driver
 from workers.stock import FolderStock
 
 RUN_PACK = "workers.pack_run:run_pack"
@@ -267,7 +267,10 @@ def _listen(driver: RayProcess, account: "_Account", absence: Absence | None) ->
             waiting.end(event["device"])
             waiting = None
         account.take(event)
-    raise JobError(f"The process that drives Ray ended without a word. {AGAIN}", driver.last_words(), accident=True)
+    words = driver.last_words()
+    if HEAD_GONE in words:
+        raise JobError(f"The Ray cluster is lost: its head does not answer. {AGAIN}", words, accident=True)
+    raise JobError(f"The process that drives Ray ended without a word. {AGAIN}", words, accident=True)
 
 
 def _refusal(message: str, account: "_Account") -> JobError:

@@ -19,6 +19,8 @@ from workers.process_session import end_session
 
 PATIENCE = 2.0
 """Seconds that the driver's own watch gets to end the session, before it is ended from here; it needs 0.1."""
+HEAD_GONE = "Failed to connect to GCS"
+"""Ray's last words in the log of a driver that it ends because its cluster's head has been silent for a minute."""
 TAIL = 4000
 """Characters of the driver's log that are kept where it died without a word."""
 

@@ -1,7 +1,6 @@
 """Jobs on Ray clusters of several nodes, over S3 and PostgreSQL, whose nodes and head are killed and come back."""
 
 import contextlib
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -108,11 +107,11 @@ def stage(cluster: Any, store: str) -> Iterator[Stage]:
 
 
 @contextlib.contextmanager
-def obedient_cluster(place: Path, nodes: int) -> Iterator[tuple[RayCluster, Control]]:
+def obedient_cluster(place: Path, nodes: int, **variables: str) -> Iterator[tuple[RayCluster, Control]]:
     """A Ray cluster whose trainings are slowed and logged as its control says."""
     control = Control(place)
     control.set(seconds=SECONDS)
-    with ray_cluster(nodes, **{CONTROL: str(place)}) as cluster:
+    with ray_cluster(nodes, **{CONTROL: str(place)}, **variables) as cluster:
         yield cluster, control
 
 
@@ -131,6 +130,11 @@ class Shaken:
         wait_for(lambda: self.stage.finished(self.job_id) > before, 120, "for a pack")
         self.seen.append((self.stage.finished(self.job_id), len(self.control.lines("begin"))))
         act()
+
+    def until_warned(self, words: str) -> None:
+        """Wait for a warning that holds these words."""
+        events = self.stage.client.events(self.job_id)
+        assert next(event for event in events if event.type == "warning" and words in event.data["text"])
 
     def check(self, spec: JobSpec, in_flight: int) -> None:
         """All rows are an undisturbed run's; no finished trial was begun again, nor more than were in flight."""
@@ -161,23 +165,25 @@ def test_the_death_of_a_node_costs_a_job_what_was_in_flight_on_it(stage: Stage, 
 @pytest.mark.soak
 def test_a_job_outlives_a_node_and_the_head_and_uses_the_node_that_joins(stage: Stage, tmp_path: Path) -> None:
     spec = a_spec(seeds=8)
-    with obedient_cluster(tmp_path / "control", 2) as (cluster, control):
+    # Nodes and drivers end by themselves when the head has been silent for so long; a minute by default.
+    with obedient_cluster(tmp_path / "control", 2, RAY_gcs_rpc_server_reconnect_timeout_s="10") as (cluster, control):
         job = Shaken(stage, control, stage.client.submit(spec)["id"])
         stage.start_worker("only", cluster)
         job.disturb(lambda: cluster.nodes[0].kill("raylet/raylet"))
-
-        def restart_head() -> None:
-            cluster.head.end()
-            time.sleep(5)
-            cluster.head.start()
-            cluster.head.until_there()
-
-        job.disturb(restart_head)
+        job.disturb(cluster.head.end)
+        job.until_warned("waiting until it is there")
+        wait_for(lambda: not cluster.nodes[1].running, 60, "for the end of a node without a head")
+        cluster.head.start()
+        cluster.head.until_there()
         job.disturb(lambda: cluster.add_node().until_there())
+        joined = len(control.lines("begin"))
         ended = stage.client.wait(job.job_id, timeout=300)
         assert ended["status"] == "succeeded", ended["error"]
         job.check(spec, in_flight=1 + 2)
-        print([event["text"] for event in stage.events(job.job_id, "warning")])
+        assert len(set(control.pids()[joined:])) >= 2, "the node that joined trained nothing"
+        lost, away = (event["text"] for event in stage.events(job.job_id, "warning"))
+        assert "the job is started again" in lost
+        assert "no Ray cluster could be joined" in away
 
 
 @pytest.mark.long

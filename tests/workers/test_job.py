@@ -218,6 +218,19 @@ def test_a_cluster_that_is_away_is_waited_for_with_one_warning_and_longer_and_lo
     assert begun == [(True, "cuda")] * 4
 
 
+def test_a_driver_that_ray_ended_for_want_of_a_head_tells_of_the_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = Spoken({"event": "connected", "device": "cpu", "slots": 1})
+    monkeypatch.setattr(
+        said, "last_words", lambda: "exit code 1\nrpc_client.h:204: Failed to connect to GCS within 60 s"
+    )
+    monkeypatch.setattr(workers.job, "start_driver", lambda *_: said)
+    with pytest.raises(JobError, match="its head does not answer") as caught:
+        run_job(a_spec(), str(tmp_path / "out"), listener=Heard())
+    assert caught.value.accident
+
+
 def test_a_joined_cluster_that_is_lost_in_the_middle_is_an_accident(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
