@@ -176,7 +176,7 @@ def test_a_job_outlives_a_node_and_the_head_and_uses_the_node_that_joins(stage: 
         cluster.head.start()
         cluster.head.until_there()
         job.disturb(lambda: cluster.add_node().until_there())
-        joined = len(control.lines("begin"))
+        joined = len(control.pids())
         ended = stage.client.wait(job.job_id, timeout=300)
         assert ended["status"] == "succeeded", ended["error"]
         job.check(spec, in_flight=1 + 2)
