@@ -48,10 +48,11 @@ export function overlaysOf(source) {
   return [...found].map((id) => {
     const own = source.params?.find(({ name }) => name === `show_${id}`);
     const [name, ...detail] = (own?.bind?.name ?? id.replaceAll("_", " ")).split(" – ");
+    const words = OVERLAYS[id] ?? name;
     return {
       id,
-      words: OVERLAYS[id] ?? name,
-      detail: detail.join(" – "),
+      words,
+      detail: detail.join(" – ").replace(`: ${words}`, ""),
       on: own?.value ?? true,
       theory: own !== undefined,
       look: lookOf(source, id),

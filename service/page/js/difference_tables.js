@@ -73,12 +73,12 @@ export function displacements({ displacement }) {
       found.panel,
       found.boundary,
       at(found, middle.x),
-      band(middle.shift, middle.shift_low, middle.shift_high),
+      band(middle.shift, middle.shift_low, middle.shift_high, 3),
       found.unit,
       `${apart(found)} of ${found.rows.length}`,
     ];
   });
-  const columns = [["panel"], ["boundary"], ["at"], ["moves by [95 %]", true], [""], ["places without 0", true]];
+  const columns = [["panel"], ["boundary"], ["at"], ["moves by [95 %]", true], ["in"], ["places without 0", true]];
   return table("Displacements", columns, rows);
 }
 

@@ -30,12 +30,14 @@ export const at = ({ x_axis: axis }, x) => `${axis === "hidden_dim" ? "n_m" : "S
 export function displacementChart({ boundary, x_axis: axis, unit, rows }, { dark, font, width }) {
   const { ink, quiet, truth } = look(dark);
   const color = boundary === "truth-start" ? truth : ink;
-  const values = rows.map((row) => ({
-    x: axis === "sparsity" ? Number((1 - row.x).toPrecision(12)) : row.x,
-    shift: row.shift,
-    low: row.shift_low,
-    high: row.shift_high,
-  }));
+  const values = pieces(
+    rows.map((row) => ({
+      x: axis === "sparsity" ? Number((1 - row.x).toPrecision(12)) : row.x,
+      shift: row.shift,
+      low: row.shift_low,
+      high: row.shift_high,
+    })),
+  );
   const x = {
     field: "x",
     type: "quantitative",
@@ -49,6 +51,7 @@ export function displacementChart({ boundary, x_axis: axis, unit, rows }, { dark
       ...(axis === "sparsity" ? { labelExpr: "format(1 - datum.value, '.3~f')" } : { format: "~r" }),
     },
   };
+  const detail = { field: "piece" };
   const y = { field: "shift", type: "quantitative", title: unit, scale: { zero: true }, axis: { tickCount: 5 } };
   return {
     ...frame(dark, font, width),
@@ -61,9 +64,9 @@ export function displacementChart({ boundary, x_axis: axis, unit, rows }, { dark
       {
         data: { values },
         mark: { type: "area", color, opacity: 0.18 },
-        encoding: { x, y: { ...y, field: "low" }, y2: { field: "high" } },
+        encoding: { x, detail, y: { ...y, field: "low" }, y2: { field: "high" } },
       },
-      { data: { values }, mark: { type: "line", color, strokeWidth: 1.8 }, encoding: { x, y } },
+      { data: { values }, mark: { type: "line", color, strokeWidth: 1.8 }, encoding: { x, y, detail } },
       // A boundary that both have at one place alone is no line.
       ...(rows.length === 1
         ? [
@@ -77,4 +80,15 @@ export function displacementChart({ boundary, x_axis: axis, unit, rows }, { dark
         : []),
     ],
   };
+}
+
+/** Places numbered by the stretch that they belong to: where a boundary is not known, no line leads across. */
+function pieces(places) {
+  const steps = places.slice(1).map(({ x }, i) => Math.abs(Math.log(x / places[i].x)));
+  const widest = 2.5 * Math.min(...steps);
+  let piece = 0;
+  return places.map((value, i) => {
+    if (i > 0 && steps[i - 1] > widest) piece += 1;
+    return { ...value, piece };
+  });
 }
