@@ -295,8 +295,10 @@ def test_a_failed_job_says_why(service: Running, open_page: Open) -> None:
 def test_two_jobs_are_compared_as_the_service_compares_them(service: Running, done: Job, open_page: Open) -> None:
     other = Job(service, "other", recovery={"cosine": 0.95}, grid={**SPEC["grid"], "seeds": 2}).succeed()
     page = open_page(accept_downloads=True)
-    page.goto(service.url)
-    page.get_by_role("checkbox", name="Compare done").check()
+    page.goto(done.url)
+    page.get_by_role("link", name="Compare with …").click()
+    expect(page.get_by_role("checkbox", name="Compare done")).to_be_checked()
+    expect(page.get_by_role("button", name="Compare two")).to_be_disabled()
     page.get_by_role("checkbox", name="Compare other").check()
     page.get_by_role("button", name="Compare two").click()
     # These jobs have no report: the service fits their boundaries now.
