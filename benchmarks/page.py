@@ -53,8 +53,9 @@ FRAMES = """([left, top, width, height]) => new Promise((resolve) => {
       resolve(starts.slice(1).map((start, j) => start - starts[j]).sort((a, b) => a - b));
       return;
     }
+    const [across, down] = [i / 240, ((i * 7) % 240) / 240];
     stage.dispatchEvent(new PointerEvent("pointermove",
-      { clientX: left + width * (0.15 + (0.8 * i) / 240), clientY: top + height * (0.1 + (0.8 * ((i * 7) % 240)) / 240) }));
+      { clientX: left + width * (0.15 + 0.8 * across), clientY: top + height * (0.1 + 0.8 * down) }));
     requestAnimationFrame(step);
   };
   requestAnimationFrame(step);

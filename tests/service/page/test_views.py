@@ -323,7 +323,9 @@ def test_two_jobs_are_compared_as_the_service_compares_them(service: Running, do
     assert violations(page) == []
     walk_to(page, "sparsity S: 0.9, hidden dimension n_m: 16")
     said = page.locator("#announcer").inner_text()
-    cell = next(row for row in source["datasets"]["rows"] if row["layer"] == "cell" and (row["S"], row["n_m"]) == (0.9, 16))
+    cell = next(
+        row for row in source["datasets"]["rows"] if row["layer"] == "cell" and (row["S"], row["n_m"]) == (0.9, 16)
+    )
     assert f"difference [95 %]: {cell['difference']}" in said
     page.keyboard.press("Enter")
     expect(page.locator(".opened h2")).to_be_focused()
