@@ -38,14 +38,23 @@ class Comparison {
     this.hidden = new Set(choices.getAll("hide"));
     this.body = h("div", {});
     this.partners = new Map();
+    this.shifts = [];
+    this.turn = 0;
     root.replaceChildren(header(jobs), this.body, this.pair());
-    const redraw = () => this.redraw().catch((error) => this.body.prepend(failure(error)));
-    document.addEventListener("theme", redraw, { signal });
-    const resized = new ResizeObserver(redraw);
+    document.title = `${jobs[1].name} less ${jobs[0].name} · saephase`;
+    document.addEventListener("theme", () => this.redraw(), { signal });
+    let width = 0;
+    const resized = new ResizeObserver(() => {
+      if (Math.abs(this.body.clientWidth - width) <= 4) return;
+      width = this.body.clientWidth;
+      this.redraw();
+    });
     resized.observe(this.body);
     signal.addEventListener("abort", () => {
+      document.title = "saephase";
       resized.disconnect();
       this.chart?.close();
+      for (const view of this.shifts) view.finalize();
     });
   }
 
@@ -205,11 +214,17 @@ class Comparison {
   /** The chosen boundary's displacement along both axes. */
   async drawShift() {
     if (!this.groups) return;
+    const turn = ++this.turn;
     const made = this.groups.get(this.boundary).map((found) => ({ found, element: h("div", {}) }));
     const width = Math.max(240, Math.min(560, this.body.clientWidth / 2 - 40));
+    const views = [];
     for (const { found, element } of made) {
-      await render(element, displacementChart(found, { dark: isDark(), font: FONT, width }));
+      views.push(await render(element, displacementChart(found, { dark: isDark(), font: FONT, width })));
     }
+    const old = turn === this.turn ? this.shifts : views;
+    for (const view of old) view.finalize();
+    if (turn !== this.turn) return;
+    this.shifts = views;
     this.shift.replaceChildren(
       ...made.map(({ found, element }) => {
         const along = found.x_axis === "hidden_dim" ? "along the hidden dimension" : "along the sparsity";
