@@ -14,7 +14,7 @@ export const band = (value, low, high, decimals = 2) =>
   `${signed(value, decimals)} [${signed(low, decimals)}, ${signed(high, decimals)}]`;
 
 /** A table in a frame that scrolls; columns are [words, whether numbers]. */
-function table(label, columns, rows, frame = "scroll") {
+function table(label, columns, rows, frame = "scroll lines") {
   return h(
     "div",
     { class: frame, tabindex: "0", role: "region", "aria-label": label },
@@ -128,7 +128,7 @@ export function specChanges({ spec_changes: changes, one, other }) {
   return part(
     "What differs in the specs",
     rows.length
-      ? table("Keys that differ", [["key"], [one], [other]], rows)
+      ? table("Keys that differ", [["key"], [one], [other]], rows, "scroll")
       : remark("Nothing that a number depends on."),
   );
 }
