@@ -140,10 +140,13 @@ def _packs(browser: Browser, service: Running) -> None:
     job = Job(service, "packs", QUICKSTART)
     cells = job.write(1 / PACKS)
     page = _open(browser)
+    page.goto(service.url)
+    # A reader's pause over the list, in which the process that draws gets ready.
+    page.wait_for_timeout(4000)
     began = time.monotonic()
-    page.goto(job.url)
+    page.get_by_role("link", name="packs").click()
     wait_for_cells(page, cells)
-    print(f"job of 60 cells in 4 panels, cold, to its first diagram: {time.monotonic() - began:.2f} s")
+    print(f"job of 60 cells in 4 panels, from the list to its first diagram: {time.monotonic() - began:.2f} s")
     seconds = []
     for part in range(2, PACKS + 1):
         # Fits of boundaries run beside it, as they do while a job runs.

@@ -130,7 +130,10 @@ def _layers(layout: Layout) -> list[alt.Chart]:
     shown = tooltip(TOOLTIP)
     cells = alt.Chart().transform_filter("datum.layer === 'cell'")
     # An edge of the cell's own colour: without it, seams show between cells.
-    shades = {"fill": alt.Fill("d:Q", scale=color, legend=legend), "stroke": alt.Stroke("d:Q", scale=color, legend=None)}
+    shades = {
+        "fill": alt.Fill("d:Q", scale=color, legend=legend),
+        "stroke": alt.Stroke("d:Q", scale=color, legend=None),
+    }
     place: dict[str, Any] = {"x": x("x"), "x2": "x2", "y": y("y"), "y2": "y2"}
     layers = [cells.mark_rect(strokeWidth=0.6, aria=False).encode(tooltip=shown, **shades, **place)]
     for side, dash in (("one", [1, 0]), ("other", [6, 4])):
