@@ -305,7 +305,7 @@ def test_two_jobs_are_compared_as_the_service_compares_them(service: Running, do
     expect(page.locator(CELLS)).to_have_count(1, timeout=120_000)
     told = other.client.get(f"/v1/jobs/{done.id}/diff/{other.id}").json()
     source = other.client.get(f"/v1/jobs/{done.id}/diff/{other.id}", headers={"Accept": VEGA_LITE}).json()
-    expect(page.get_by_text(told["notes"][0])).to_be_visible()
+    expect(page.locator(".notice")).to_have_text(told["notes"][0])
     for title in source["facet"]["sort"]:
         expect(page.get_by_role("checkbox", name=title)).to_be_checked()
     panels = page.get_by_role("region", name="Whole panels").locator("tbody tr")
@@ -527,7 +527,7 @@ def test_a_thousand_cells_are_drawn_soon_and_pointing_at_them_is_fluid(service: 
     job.worker.say("finish", {"status": "cancelled"})
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_the_first_useful_paint_is_soon(service: Running, done: Job, open_page: Open) -> None:
     page = open_page()
     seconds = []
