@@ -19,8 +19,10 @@ export function differenceMap(source, choice) {
   const rows = source.datasets.rows
     .filter((row) => shown.has(row.facet) && !(row.layer === "curve" && choice.hidden.has(row.side)))
     .map((row) => ({ ...row, panel: row.facet, mark: choice.hidden.has(row.mark) ? null : row.mark }));
+  // Both statistics of a single panel stand side by side where there is room.
+  const facet = { ...source, columns: Math.max(2, source.columns) };
   // The page has a key of its own, in words that can be read aloud.
-  return onPage(source, source, { rows }, choice, (part) =>
+  return onPage(source, facet, { rows }, choice, (part) =>
     part?.field === "d" && part.legend ? { ...part, legend: null } : undefined,
   );
 }
