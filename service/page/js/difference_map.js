@@ -2,7 +2,7 @@
 
 import { onPage } from "./facets.js";
 
-/** What a difference map can show beside its colours: [id, words, the sample in the legend]. */
+/** What a difference map can show beside its colours: [id, words]. */
 export const MAP_MARKS = [
   ["found", "significant cells"],
   ["alone", "p ≤ 0.05 alone"],

@@ -192,14 +192,18 @@ def test_colours_panels_and_overlays_are_chosen_and_kept_in_the_address(done: Jo
     pictures.add(changed(page, pictures))
     page.get_by_role("checkbox", name="n_m = n").uncheck()
     pictures.add(changed(page, pictures))
+    page.get_by_role("checkbox", name="n(1 − S) = 2k").check()
+    expect(page.locator(".legend")).to_contain_text("2k features active")
+    pictures.add(changed(page, pictures))
     page.get_by_role("checkbox", name="phase glyphs").uncheck()
     last = changed(page, pictures)
-    assert len(pictures) == 7
+    assert len(pictures) == 8
     again = open_page()
     again.goto(page.url)
     wait_for_diagram(again)
     expect(again.get_by_role("checkbox", name="relu")).not_to_be_checked()
     expect(again.get_by_role("checkbox", name="n_m = n")).not_to_be_checked()
+    expect(again.get_by_role("checkbox", name="n(1 − S) = 2k")).to_be_checked()
     expect(again.get_by_role("combobox", name="Colour")).to_have_value("p_identifiable")
     again.wait_for_timeout(500)
     assert picture(again) == last
