@@ -60,6 +60,8 @@ class PackQueue:
     """Hears of every round as it is cut; of an empty list once the planner is done."""
     paces: Paces = ESTIMATED
     """How long shapes take; it decides how much goes into a pack."""
+    slots: int = 1
+    """How many packs run at a time, which decides it too."""
     _waiting: deque[Attempt] = field(default_factory=deque, init=False)
     _running: dict[str, Attempt] = field(default_factory=dict, init=False)
     finished: int = field(default=0, init=False)
@@ -126,7 +128,7 @@ class PackQueue:
         return not self._waiting and not self._running
 
     def _ask(self) -> None:
-        packs = cut_packs(self.spec, self.planner.ask(), self.paces)
+        packs = cut_packs(self.spec, self.planner.ask(), self.paces, self.slots)
         self._last = not packs and self.planner.done
         if packs or self._last:
             self.on_ask(packs)
