@@ -174,7 +174,7 @@ def driver(counts: tuple[int, ...] = (2, 8, 24)) -> list[dict[str, float]]:
 
 
 def _drive_flat_out(actors: int) -> dict[str, float]:
-    spec = many_packs(600 + 20 * actors)
+    spec = many_packs(300 + 25 * actors)
     heard, wall = drive(spec, actors, 0.0)
     # From the time when every actor has had some packs: what came before is their start.
     first, last = heard.packs[10 * actors], heard.packs[-1]
