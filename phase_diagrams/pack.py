@@ -1,5 +1,6 @@
 """Trials to packs: what is trained together, and in which order the packs start."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
@@ -73,7 +74,9 @@ def pack_limit(seconds: float, drawing: float, slots: int) -> float:
     if slots == 1:
         return MAX_PACK_SECONDS  # nobody waits for the last pack of another
     worthwhile = max(MIN_PACK_SECONDS, min(MAX_PACK_SECONDS, 10 * drawing))
-    return max(worthwhile, DRIVER_SECONDS * slots, min(MAX_PACK_SECONDS, seconds / (PACKS_PER_SLOT * slots)))
+    # With so little to train that slots stay empty, the driver's time for all packs and the last pack's are balanced.
+    served = min(DRIVER_SECONDS * slots, math.sqrt(DRIVER_SECONDS * seconds))
+    return max(worthwhile, served, min(MAX_PACK_SECONDS, seconds / (PACKS_PER_SLOT * slots)))
 
 
 def model_bytes(spec: JobSpec, condition: Condition) -> int:

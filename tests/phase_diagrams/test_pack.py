@@ -47,8 +47,10 @@ def test_halving_ends_at_single_trials_and_loses_none():
 @given(st.floats(0.1, 1e7), st.floats(0, 10), st.integers(2, 5000))
 def test_packs_get_shorter_for_more_slots_until_they_would_not_be_worth_their_overhead(seconds, drawing, slots):
     limit = pack_limit(seconds, drawing, slots)
-    assert limit >= max(MIN_PACK_SECONDS, slots * DRIVER_SECONDS, min(10 * drawing, MAX_PACK_SECONDS))
+    assert max(MIN_PACK_SECONDS, min(10 * drawing, MAX_PACK_SECONDS)) <= limit
     assert limit <= max(MAX_PACK_SECONDS, slots * DRIVER_SECONDS)
+    # The driver needs no longer for all packs than the slots for their trainings, or than the longest pack.
+    assert DRIVER_SECONDS * seconds / limit <= max(seconds / slots, limit) * (1 + 1e-9)
     assert pack_limit(seconds, drawing, 1) == MAX_PACK_SECONDS
 
 
