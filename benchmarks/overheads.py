@@ -1,6 +1,6 @@
 """This machine to the overheads that a simulation of a large run needs, as JSON: all that is not training.
 
-    python benchmarks/overheads.py [PART ...] > overheads.json     (parts: planning storage ending driver api; all)
+    python benchmarks/overheads.py [PART ...] > overheads.json     (planning storage ending driver waiting api)
 
 Seconds are processor time of the process that waits for them where the machine is shared, and wall time for storage.
 The driver is the real one (workers.fan_out on a Ray cluster of this machine) with a trainer that sleeps.
@@ -52,19 +52,11 @@ def train_sleeping(spec: JobSpec, dictionary: npt.NDArray[np.float32], pack: Pac
     return fake_rows(spec, pack)
 
 
-def grid_spec(trials: int, steps: int = 1500) -> JobSpec:
-    """A grid of quickstart's shape with about so many trials: more sparsities, widths and seeds, as a job grows."""
-    sparsities, widths, seeds = {1_000: (5, 3, 8), 10_000: (13, 12, 8), 100_000: (26, 30, 16)}[trials]
-    document = {
-        "name": "scale", "data": {"n_features": 40, "n_inputs": 10},
-        "grid": {
-            "sparsity": {"start": 0.5, "stop": 0.98, "num": sparsities, "spacing": "log_density"},
-            "hidden_dim": {"start": 20, "stop": 20 * widths if widths > 4 else 80, "num": widths},
-            "activation": ["topk:1", "topk:2", "topk:4", "relu"], "seeds": seeds,
-        },
-        "training": {"steps": steps, "batch_size": 512},
-    }  # fmt: skip
-    return parse_spec(document)
+def grid_spec(size: int) -> JobSpec:
+    """The simulated job on small SAEs with about so many trials."""
+    from benchmarks.scale import job_spec
+
+    return job_spec("small", size)
 
 
 def planning(sizes: tuple[int, ...] = (1_000, 10_000, 100_000)) -> list[dict[str, float]]:
@@ -141,18 +133,25 @@ class Heard:
 
     began: float = field(default_factory=time.monotonic)
     packs: list[tuple[float, float, int]] = field(default_factory=list)
+    look_at: tuple[int, ...] = ()
+    """Numbers of finished packs at which the processor seconds of Ray's processes are noted."""
+    looks: list[dict[str, float]] = field(default_factory=list)
 
     def asked(self, packs: list[Pack]) -> None:
         pass
 
     def finished(self, pack: Pack, seconds: float) -> None:
         self.packs.append((time.monotonic() - self.began, time.process_time(), _resident()))
+        if len(self.packs) in self.look_at:
+            self.looks.append(_processor_seconds())
 
     def failed(self, failure: object, detail: str) -> None:
         raise AssertionError(f"{failure} {detail}")
 
 
-def drive(spec: JobSpec, actors: int, sleep: float, planner: Planner | None = None) -> tuple[Heard, float]:
+def drive(
+    spec: JobSpec, actors: int, sleep: float, planner: Planner | None = None, look_at: tuple[int, ...] = ()
+) -> tuple[Heard, float]:
     """A real run of the driver with so many actors; what it heard, and its wall seconds from a cluster that is up."""
     from workers.cluster import choose_seat, live_nodes, open_cluster, thread_variables
     from workers.fan_out import Job, fan_out
@@ -163,30 +162,45 @@ def drive(spec: JobSpec, actors: int, sleep: float, planner: Planner | None = No
             folder = open_folder(f"{scratch}/out")
             planner = planner or open_planner(spec, FolderStock(folder, frozenset()))
             job = Job(spec, plant_dictionary(spec.data), folder, f"{scratch}/out")
-            heard = Heard()
+            heard = Heard(look_at=look_at)
             fan_out(job, planner, choose_seat(spec.resources, live_nodes()), heard, scratch, TRAIN_SLEEPING)
             return heard, time.monotonic() - heard.began
 
 
-def driver(counts: tuple[int, ...] = (2, 8, 24)) -> list[dict[str, float]]:
+def driver(counts: tuple[int, ...] = (2, 8, 16)) -> list[dict[str, float]]:
     """The driver's seconds per pack with so many actors that never sleep, each in a process of its own."""
     return [_child("_drive_flat_out", count) for count in counts]
 
 
 def _drive_flat_out(actors: int) -> dict[str, float]:
-    spec = many_packs(300 + 25 * actors)
-    heard, wall = drive(spec, actors, 0.0)
+    packs = 200 + 25 * actors
     # From the time when every actor has had some packs: what came before is their start.
-    first, last = heard.packs[10 * actors], heard.packs[-1]
-    count = len(heard.packs) - 1 - 10 * actors
+    first = 10 * actors
+    heard, _ = drive(many_packs(packs), actors, 0.0, look_at=(first, packs))
+    (wall, cpu, held), (last_wall, last_cpu, last_held) = heard.packs[first - 1], heard.packs[packs - 1]
+    before, after = heard.looks
+    count = packs - first
     return {
         "actors": actors,
         "packs": len(heard.packs),
         "until_first_pack": heard.packs[0][0],
-        "wall_per_pack": (last[0] - first[0]) / count,
-        "driver_cpu_per_pack": (last[1] - first[1]) / count,
-        "driver_bytes_per_pack": (last[2] - first[2]) / count,
+        "wall_per_pack": (last_wall - wall) / count,
+        "driver_cpu_per_pack": (last_cpu - cpu) / count,
+        "driver_bytes_per_pack": (last_held - held) / count,
+        **{f"{name}_cpu_per_pack": (after[name] - before.get(name, 0.0)) / count for name in after},
     }
+
+
+def _processor_seconds() -> dict[str, float]:
+    """Processor seconds of Ray's processes so far, by kind."""
+    from benchmarks.processes import descendants, read
+
+    found: dict[str, float] = {}
+    for pid, _, line in descendants(os.getpid()):
+        kind = next((kind for kind in ("gcs_server", "raylet/raylet", "ray::") if kind in line), "others")
+        times = read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()[11:13]
+        found[kind] = found.get(kind, 0.0) + sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+    return found
 
 
 def many_packs(packs: int) -> JobSpec:
@@ -236,6 +250,41 @@ def _wait_for(futures: int) -> dict[str, float]:
             assert got == ready
             ray.get(got)
         return {"futures": futures, "cpu_per_event": (time.process_time() - began) / rounds}
+
+
+def api(beats: int = 300, sizes: tuple[int, ...] = (1_000, 10_000, 100_000)) -> dict[str, Any]:
+    """Wall seconds of a service on SQLite: a heartbeat with progress, and the conditions of a job that has just grown."""
+    import httpx
+
+    from service.settings import local_settings
+    from tests.service.running import FakeWorker, running, submit
+
+    found: dict[str, Any] = {"conditions": []}
+    for size in sizes:
+        spec = grid_spec(size)
+        rows = synthetic_trials(spec)
+        packs = cut_packs(spec, grid_trials(spec))
+        with tempfile.TemporaryDirectory() as place, running(local_settings(Path(place))) as server:
+            with httpx.Client(base_url=server.url, timeout=300) as client:
+                job = submit(client, spec.model_dump(mode="json"))
+                worker = FakeWorker(client)
+                worker.take()
+                folder, start = open_folder(worker.lease["folder"]), 0
+                for pack in packs:
+                    write_pack(folder, pack.pack_id, rows.slice(start, len(pack.trials)))
+                    start += len(pack.trials)
+                began = time.perf_counter()
+                table = client.get(f"/v1/jobs/{job['id']}/conditions", headers={"Accept": "text/csv"})
+                assert table.status_code == 200, table.text
+                seconds = time.perf_counter() - began
+                found["conditions"].append({"trials": spec.n_trials, "packs": len(packs), "seconds": seconds})
+                if size == sizes[0]:
+                    say = worker.say
+                    found["heartbeat"] = _each(
+                        list(map(str, range(beats))),
+                        lambda name: say("heartbeat", {"progress": worker.progress(int(name))}),
+                    )
+    return found
 
 
 def _each(names: list[str], act: Callable[[str], object]) -> float:
@@ -297,6 +346,7 @@ PARTS: dict[str, Callable[[], Any]] = {
     "ending": ending,
     "driver": driver,
     "waiting": waiting,
+    "api": api,
 }
 
 

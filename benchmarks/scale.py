@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.simulation import Course, Overheads, bottlenecks, simulate  # noqa: E402
 from phase_diagrams.folder import Folder  # noqa: E402
 from phase_diagrams.pace import ESTIMATED, Pace, Paces, shape_name, trial_cost  # noqa: E402
+from phase_diagrams.pace_cache import read_paces  # noqa: E402
 from phase_diagrams.pack import Pack  # noqa: E402
 from phase_diagrams.spec import JobSpec, parse_spec  # noqa: E402
 from phase_diagrams.trial import expected_trials  # noqa: E402
@@ -164,8 +165,27 @@ def gpu(costs: Overheads) -> None:
                 print(row(f"{spec.n_trials:,}", f"{gpus:,}", cores, *cells), flush=True)
 
 
+def check(actors: int = 16, seconds: float = 600.0, cores: int = 2) -> None:
+    """A real run on this machine's Ray whose trainings sleep `seconds` in all, against its simulation."""
+    from benchmarks.overheads import drive
+
+    spec, paces = job_spec("large", 1_000), read_paces()
+    estimate = trainer(spec, ESTIMATED)
+    queue = opened(spec, paces, actors)
+    pace = seconds / sum(estimate(attempt.pack) for attempt in queue()._waiting)
+    _, wall = drive(spec, actors, pace)
+    # Ray is up when the clock starts, and nothing is merged or drawn; actors start on this machine's cores alone.
+    costs = replace(Overheads(), ray=0.0, actor=2.6, merging=0.0, drawing=0.0, drawing_condition=0.0)
+    course = simulate(queue(), actors, lambda pack: pace * estimate(pack), costs, starting=cores)
+    print(f"{actors} actors, {course.packs} packs, {seconds:g} s of sleep: {wall:.1f} s, simulated {course.wall:.1f} s, "
+          f"ratio {wall / course.wall:.2f}")  # fmt: skip
+
+
 def main(arguments: list[str]) -> None:
     kind, *changes = arguments or ["cpu"]
+    if kind == "check":
+        check(*map(int, changes))
+        return
     costs = replace(Overheads(), **{name: float(text) for name, _, text in (change.partition("=") for change in changes)})
     {"cpu": cpu, "gpu": gpu}[kind](costs)
 

@@ -29,7 +29,7 @@ class Overheads:
     planning: float = 2 * 27e-6
     """Per trial: ids and packs, in the command and in the driver."""
     actor: float = 3.3
-    """Start of an actor; MAX_PENDING start at a time."""
+    """Start of an actor; the driver has MAX_PENDING start at a time."""
     driver: float = 0.02
     """Of the driver per pack."""
     looking: float = 8e-6
@@ -89,18 +89,24 @@ class Course:
 
 
 def simulate(
-    queue: PackQueue, slots: int, train: Callable[[Pack], float], costs: Overheads, rows: Rows | None = None
+    queue: PackQueue,
+    slots: int,
+    train: Callable[[Pack], float],
+    costs: Overheads,
+    rows: Rows | None = None,
+    starting: int = MAX_PENDING,
 ) -> Course:
-    """Run a queue to its end on so many slots; `rows` answers for the trainings of a planner that wants to know.
+    """Run a queue to its end on so many slots, of which so many start at a time.
 
-    What such a planner computes between rounds takes the time that it takes here.
+    `rows` answers for the trainings of a planner that wants to know; what it computes between rounds takes the time
+    that it takes here.
     """
     tickets = count()
     driver = _Server()
     running: dict[str, Pack] = {}
     training, trials, last, free = 0.0, 0, 0.0, 0
     up = costs.ray + costs.planning * queue.planner.expected
-    events = [(up + costs.actor * (actor // MAX_PENDING + 1), "") for actor in range(slots)]
+    events = [(up + costs.actor * (actor // starting + 1), "") for actor in range(slots)]
     while events:
         now, done = heapq.heappop(events)
         free += 1
