@@ -231,7 +231,10 @@ def _wait_for(futures: int) -> dict[str, float]:
 
     from workers.cluster import open_cluster, thread_variables
 
-    with tempfile.TemporaryDirectory(prefix="sc") as scratch, open_cluster("local", scratch, thread_variables(1), 1, cpus=1):
+    with (
+        tempfile.TemporaryDirectory(prefix="sc") as scratch,
+        open_cluster("local", scratch, thread_variables(1), 1, cpus=1),
+    ):
 
         @ray.remote(num_cpus=0)
         class Busy:

@@ -149,11 +149,16 @@ def cpu(costs: Overheads) -> None:
             spec = job_spec(kind, size)
             paces = paces_of(kind, spec)
             for slots in SLOTS:
-                print(row(kind, f"{spec.n_trials:,}", f"{slots:,}", *measure(spec, paces, paces, slots, 1, costs)), flush=True)
+                print(
+                    row(kind, f"{spec.n_trials:,}", f"{slots:,}", *measure(spec, paces, paces, slots, 1, costs)),
+                    flush=True,
+                )
 
 
 def gpu(costs: Overheads) -> None:
-    print(row("trials", "GPUs", "cores a GPU", "packs", "training / GPUs", "wall", "utilisation", "driver", "bottleneck"))
+    print(
+        row("trials", "GPUs", "cores a GPU", "packs", "training / GPUs", "wall", "utilisation", "driver", "bottleneck")
+    )
     print(row(*["---"] * 9))
     for size in SIZES:
         spec = job_spec("large", size)
@@ -186,7 +191,9 @@ def main(arguments: list[str]) -> None:
     if kind == "check":
         check(*map(int, changes))
         return
-    costs = replace(Overheads(), **{name: float(text) for name, _, text in (change.partition("=") for change in changes)})
+    costs = replace(
+        Overheads(), **{name: float(text) for name, _, text in (change.partition("=") for change in changes)}
+    )
     {"cpu": cpu, "gpu": gpu}[kind](costs)
 
 

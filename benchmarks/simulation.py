@@ -149,9 +149,7 @@ class _Server:
 def bottlenecks(run: Callable[[Overheads], Course], costs: Overheads) -> list[tuple[str, float]]:
     """What the wall time would fall by if one part cost nothing, largest first; `packs`: if work were shared evenly."""
     course = run(costs)
-    saved = {
-        name: course.wall - run(replace(costs, **dict.fromkeys(parts, 0.0))).wall for name, parts in PARTS.items()
-    }
+    saved = {name: course.wall - run(replace(costs, **dict.fromkeys(parts, 0.0))).wall for name, parts in PARTS.items()}
     nothing = Overheads(**{field.name: 0.0 for field in fields(Overheads)})
     saved["packs"] = run(nothing).trained - course.even
     return sorted(saved.items(), key=lambda entry: -entry[1])

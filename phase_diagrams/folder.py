@@ -22,8 +22,8 @@ PACKS = "packs"
 SET_ASIDE = "set_aside"
 TRIALS_FILE = "trials.parquet"
 AT_A_TIME = 32
-"""Files of rows that are read or deleted at a time; heuristic: an object store answers each after 5 to 50 ms, however many
-are asked for, and a large job has thousands."""
+"""Files of rows that are read or deleted at a time; heuristic: an object store answers after 5 to 50 ms, however many
+files it is asked for, and a large job has thousands."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ MIN_PACK_SECONDS = 2.0
 """Shortest training that a group of trials is cut into so that all of a cluster has work; heuristic: what a pack costs
 beside its training is then some per cent of it."""
 PACKS_PER_SLOT = 4
-"""Packs for each place of a cluster, where there is so much to train; heuristic: the last ones then end close together."""
+"""Packs for each place of a cluster, if there is so much to train; heuristic: the last ones then end close together."""
 DRIVER_SECONDS = 0.03
 """Of the one process that hands out all packs, for each of them; measured (docs/scale.md)."""
 MAX_PACK_BYTES = 1_000_000_000

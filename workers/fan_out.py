@@ -67,7 +67,7 @@ def fan_out(job: Job, planner: Planner, seat: Seat, listener: Listener, scratch:
     paces = read_paces() if seat.device == "cpu" else ESTIMATED
     limit = job.spec.resources.max_concurrent
     queue = PackQueue(job.spec, planner, listener.asked, paces, min(seat.slots, limit or seat.slots))
-    searcher = PackSearcher(queue, _row_reader(job.folder, planner), listener.finished, listener.failed)
+    searcher = PackSearcher(queue, row_reader(job.folder, planner), listener.finished, listener.failed)
     order = Order(spec_json(job.spec), job.dictionary, job.location, seat.device, train)
     fruitless, tunes = 0, 0
     while not queue.exhausted or not tunes:
@@ -121,7 +121,7 @@ def _folder_name(trial: Any) -> str:
     return str(trial.trial_id)
 
 
-def _row_reader(folder: Folder, planner: Planner) -> Callable[[Pack], pa.Table | None]:
+def row_reader(folder: Folder, planner: Planner) -> Callable[[Pack], pa.Table | None]:
     """Reads a finished pack's rows while the planner wants them; raises FileNotFoundError where there is no file."""
     # A store is the same for all nodes, and answers in 5 to 50 ms, in which the driver would serve nobody.
     sure = not isinstance(folder.filesystem, fs.LocalFileSystem)

@@ -30,17 +30,22 @@ SRUN = """echo "$*" >> "$FAKE_LOG"; while [ "${1#--}" != "$1" ]; do shift; done;
 # Programs that say how they were called; `ray start` and `saephase` last until they are told to end.
 RECORD = """echo "$(basename "$0") $*" >> "$FAKE_LOG"
 """
-LASTING = RECORD + """trap 'echo "$(basename "$0") ended" >> "$FAKE_LOG"; exit 130' TERM
+LASTING = (
+    RECORD
+    + """trap 'echo "$(basename "$0") ended" >> "$FAKE_LOG"; exit 130' TERM
 [ "$1" = health-check ] && exit 0
 [ -n "$FAKE_QUICK" ] && [ "$(basename "$0")" = saephase ] && exit "$FAKE_QUICK"
 while :; do sleep 0.05; done
 """
+)
+
 
 def write_programs(place: Path, programs: dict[str, str]) -> None:
     place.mkdir(exist_ok=True)
     for name, text in programs.items():
         (place / name).write_text(f"#!/usr/bin/env bash\n{text}")
         (place / name).chmod(0o755)
+
 
 def environment(tmp_path: Path, others: tuple[str, ...] = (), **more: str) -> dict[str, str]:
     return {
@@ -56,9 +61,12 @@ def environment(tmp_path: Path, others: tuple[str, ...] = (), **more: str) -> di
         **more,
     }
 
+
 def start(tmp_path: Path, arguments: list[str], **more: str) -> subprocess.Popen[str]:
     programs = {"scontrol": SCONTROL, "srun": SRUN, "ray": LASTING, "saephase": LASTING}
-    write_programs(tmp_path / "bin", programs | {"python": f'if [ "$1" = - ]; then {RECORD} else exec {sys.executable} "$@"; fi\n'})
+    write_programs(
+        tmp_path / "bin", programs | {"python": f'if [ "$1" = - ]; then {RECORD} else exec {sys.executable} "$@"; fi\n'}
+    )
     return subprocess.Popen(
         ["bash", str(SCRIPT), *arguments],
         env=environment(tmp_path, ("other1", "other2"), **more),
@@ -67,9 +75,11 @@ def start(tmp_path: Path, arguments: list[str], **more: str) -> subprocess.Popen
         text=True,
     )
 
+
 def log(tmp_path: Path) -> list[str]:
     place = tmp_path / "log"
     return place.read_text().splitlines() if place.exists() else []
+
 
 def test_the_script_is_sound() -> None:
     shellcheck = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
@@ -77,6 +87,7 @@ def test_the_script_is_sound() -> None:
     assert subprocess.run(["bash", "-n", str(SCRIPT)]).returncode == 0
     checked = subprocess.run([shellcheck, str(SCRIPT)], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout
+
 
 def test_it_starts_a_head_and_the_other_nodes_and_runs_the_command_on_them(tmp_path: Path) -> None:
     process = start(tmp_path, ["run", "job.yaml", "--out", "/shared/x"], FAKE_QUICK="3")
@@ -93,6 +104,7 @@ def test_it_starts_a_head_and_the_other_nodes_and_runs_the_command_on_them(tmp_p
     assert f"saephase run job.yaml --out /shared/x --address 127.0.0.1:{port}" in lines
     assert lines.count("ray ended") == 2, "nothing is left behind"
 
+
 def test_what_it_calls_is_what_the_programs_understand(tmp_path: Path) -> None:
     from ray.scripts.scripts import start as ray_start
 
@@ -107,6 +119,7 @@ def test_what_it_calls_is_what_the_programs_understand(tmp_path: Path) -> None:
     for line in re.findall(r"sbatch \S+saephase\.sbatch (.+?)(?:  .*)?$", SCRIPT.read_text(), re.MULTILINE):
         assert command_parser().parse_args(line.split())
 
+
 def test_the_time_limits_signal_reaches_saephase_and_its_exit_code_comes_back(tmp_path: Path) -> None:
     process = start(tmp_path, ["run", "job.yaml"])
     ends = time.monotonic() + 30
@@ -117,6 +130,7 @@ def test_the_time_limits_signal_reaches_saephase_and_its_exit_code_comes_back(tm
     assert process.wait(30) == 130
     assert "saephase ended" in log(tmp_path)
     assert log(tmp_path).count("ray ended") == 2
+
 
 @pytest.mark.long
 def test_a_job_runs_on_two_nodes_that_the_script_starts(tmp_path: Path) -> None:

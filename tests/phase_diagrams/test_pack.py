@@ -69,5 +69,7 @@ def test_a_job_of_few_streams_gives_work_to_many_slots():
         }
     )
     paces = Paces({shape_name(job, trial.condition): Pace(0.0, 0.0, 1.0) for trial in grid_trials(job)})
-    sizes = {slots: [len(pack.trials) for pack in cut_packs(job, grid_trials(job), paces, slots)] for slots in (1, 2, 6)}
+    sizes = {
+        slots: [len(pack.trials) for pack in cut_packs(job, grid_trials(job), paces, slots)] for slots in (1, 2, 6)
+    }
     assert sizes == {1: [20, 20, 4, 4], 2: [6] * 8, 6: [2] * 24}
