@@ -26,11 +26,10 @@ import pyarrow as pa
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from phase_diagrams.folder import merge_packs, open_folder, write_pack  # noqa: E402
+from phase_diagrams.folder import Folder, merge_packs, open_folder, write_pack  # noqa: E402
 from phase_diagrams.holdings import own_ids  # noqa: E402
 from phase_diagrams.pace import ESTIMATED  # noqa: E402
 from phase_diagrams.pack import Pack, cut_packs  # noqa: E402
-from phase_diagrams.planner import Planner  # noqa: E402
 from phase_diagrams.planted import plant_dictionary  # noqa: E402
 from phase_diagrams.report import write_report  # noqa: E402
 from phase_diagrams.spec import JobSpec, parse_spec  # noqa: E402
@@ -82,19 +81,19 @@ def planning(sizes: tuple[int, ...] = (1_000, 10_000, 100_000)) -> list[dict[str
 def storage(packs: int = 200, trials: int = 40) -> dict[str, dict[str, float]]:
     """Wall seconds of a pack's file: written, looked for, read and deleted, in a folder and in an S3 server."""
     rows = synthetic_trials(grid_spec(1_000)).slice(0, trials)
-    found = {}
     with tempfile.TemporaryDirectory() as place, _object_store() as uri:
-        for kind, location in (("folder", place), ("s3", uri)):
-            folder = open_folder(location)
-            names = [f"{number:016x}" for number in range(packs)]
-            files = [f"packs/pack-{name}.parquet" for name in names]
-            found[kind] = {
-                "write": _each(names, lambda name: write_pack(folder, name, rows)),
-                "exists": _each(files, folder.exists),
-                "read": _each(files, folder.read),
-                "delete": _each(files, folder.delete),
-            }
-    return found
+        return {kind: _files(open_folder(location), packs, rows) for kind, location in (("folder", place), ("s3", uri))}
+
+
+def _files(folder: Folder, packs: int, rows: pa.Table) -> dict[str, float]:
+    names = [f"{number:016x}" for number in range(packs)]
+    files = [f"packs/pack-{name}.parquet" for name in names]
+    return {
+        "write": _each(names, lambda name: write_pack(folder, name, rows)),
+        "exists": _each(files, folder.exists),
+        "read": _each(files, folder.read),
+        "delete": _each(files, folder.delete),
+    }
 
 
 def ending(sizes: tuple[int, ...] = (1_000, 10_000, 100_000)) -> list[dict[str, float]]:
@@ -149,22 +148,22 @@ class Heard:
         raise AssertionError(f"{failure} {detail}")
 
 
-def drive(
-    spec: JobSpec, actors: int, sleep: float, planner: Planner | None = None, look_at: tuple[int, ...] = ()
-) -> tuple[Heard, float]:
+def drive(spec: JobSpec, actors: int, sleep: float, look_at: tuple[int, ...] = ()) -> tuple[Heard, float]:
     """A real run of the driver with so many actors; what it heard, and its wall seconds from a cluster that is up."""
     from workers.cluster import choose_seat, live_nodes, open_cluster, thread_variables
     from workers.fan_out import Job, fan_out
 
     os.environ |= {SECONDS: str(sleep), "PYTHONPATH": str(ROOT)}
-    with tempfile.TemporaryDirectory(prefix="sc") as scratch:
-        with open_cluster("local", scratch, thread_variables(1), 10_000, cpus=actors):
-            folder = open_folder(f"{scratch}/out")
-            planner = planner or open_planner(spec, FolderStock(folder, frozenset()))
-            job = Job(spec, plant_dictionary(spec.data), folder, f"{scratch}/out")
-            heard = Heard(look_at=look_at)
-            fan_out(job, planner, choose_seat(spec.resources, live_nodes()), heard, scratch, TRAIN_SLEEPING)
-            return heard, time.monotonic() - heard.began
+    with (
+        tempfile.TemporaryDirectory(prefix="sc") as scratch,
+        open_cluster("local", scratch, thread_variables(1), 10_000, cpus=actors),
+    ):
+        folder = open_folder(f"{scratch}/out")
+        planner = open_planner(spec, FolderStock(folder, frozenset()))
+        job = Job(spec, plant_dictionary(spec.data), folder, f"{scratch}/out")
+        heard = Heard(look_at=look_at)
+        fan_out(job, planner, choose_seat(spec.resources, live_nodes()), heard, scratch, TRAIN_SLEEPING)
+        return heard, time.monotonic() - heard.began
 
 
 def driver(counts: tuple[int, ...] = (2, 8, 16)) -> list[dict[str, float]]:
@@ -256,38 +255,42 @@ def _wait_for(futures: int) -> dict[str, float]:
 
 
 def api(beats: int = 300, sizes: tuple[int, ...] = (1_000, 10_000, 100_000)) -> dict[str, Any]:
-    """Wall seconds of a service on SQLite: a heartbeat with progress, and the conditions of a job that has just grown."""
+    """Wall seconds of a service on SQLite: a heartbeat with progress, the conditions of a job that has just grown."""
+    return {"heartbeat": _served(sizes[0], beats)["heartbeat"], "conditions": [_served(size, 1) for size in sizes]}
+
+
+def _served(size: int, beats: int) -> dict[str, float]:
     import httpx
 
     from service.settings import local_settings
     from tests.service.running import FakeWorker, running, submit
 
-    found: dict[str, Any] = {"conditions": []}
-    for size in sizes:
-        spec = grid_spec(size)
-        rows = synthetic_trials(spec)
-        packs = cut_packs(spec, grid_trials(spec))
-        with tempfile.TemporaryDirectory() as place, running(local_settings(Path(place))) as server:
-            with httpx.Client(base_url=server.url, timeout=300) as client:
-                job = submit(client, spec.model_dump(mode="json"))
-                worker = FakeWorker(client)
-                worker.take()
-                folder, start = open_folder(worker.lease["folder"]), 0
-                for pack in packs:
-                    write_pack(folder, pack.pack_id, rows.slice(start, len(pack.trials)))
-                    start += len(pack.trials)
-                began = time.perf_counter()
-                table = client.get(f"/v1/jobs/{job['id']}/conditions", headers={"Accept": "text/csv"})
-                assert table.status_code == 200, table.text
-                seconds = time.perf_counter() - began
-                found["conditions"].append({"trials": spec.n_trials, "packs": len(packs), "seconds": seconds})
-                if size == sizes[0]:
-                    say = worker.say
-                    found["heartbeat"] = _each(
-                        list(map(str, range(beats))),
-                        lambda name: say("heartbeat", {"progress": worker.progress(int(name))}),
-                    )
-    return found
+    spec = grid_spec(size)
+    rows = synthetic_trials(spec)
+    with (
+        tempfile.TemporaryDirectory() as place,
+        running(local_settings(Path(place))) as server,
+        httpx.Client(base_url=server.url, timeout=300) as client,
+    ):
+        job = submit(client, spec.model_dump(mode="json", exclude_none=True))
+        worker = FakeWorker(client)
+        worker.take()
+        folder, start = open_folder(worker.lease["folder"]), 0
+        for pack in cut_packs(spec, grid_trials(spec)):
+            write_pack(folder, pack.pack_id, rows.slice(start, len(pack.trials)))
+            start += len(pack.trials)
+
+        def beat(name: str) -> None:
+            assert worker.say("heartbeat", {"progress": worker.progress(int(name))}).status_code == 200
+
+        def ask(name: str) -> None:
+            assert client.get(f"/v1/jobs/{job['id']}/conditions", headers={"Accept": name}).status_code == 200
+
+        return {
+            "trials": spec.n_trials,
+            "heartbeat": _each([str(number) for number in range(beats)], beat),
+            "conditions": _each(["text/csv"], ask),
+        }
 
 
 def _each(names: list[str], act: Callable[[str], object]) -> float:

@@ -3,8 +3,8 @@
     python benchmarks/scale.py cpu | gpu | adaptive [overheads: NAME=SECONDS ...]       (Markdown tables)
     python benchmarks/scale.py check [ACTORS]         (a real run of Ray with a trainer that sleeps, and its simulation)
 
-Training takes what docs/performance.md measured per shape on one core of 2021. No GPU was ever measured: a GPU is *assumed*
-to train as fast as 10, 50 or 200 such cores, shared by the four packs that it holds (resources.gpus_per_trial 0.25).
+Training takes what docs/performance.md measured per shape on one core of 2021. No GPU was ever measured: a GPU is
+*assumed* to train as fast as 10, 50 or 200 such cores, shared by the four packs that it holds (gpus_per_trial 0.25).
 """
 
 import copy
@@ -182,8 +182,8 @@ def check(actors: int = 16, seconds: float = 600.0, cores: int = 2) -> None:
     # Ray is up when the clock starts, and nothing is merged or drawn; actors start on this machine's cores alone.
     costs = replace(Overheads(), ray=0.0, actor=2.6, merging=0.0, drawing=0.0, drawing_condition=0.0)
     course = simulate(queue(), actors, lambda pack: pace * estimate(pack), costs, starting=cores)
-    print(f"{actors} actors, {course.packs} packs, {seconds:g} s of sleep: {wall:.1f} s, simulated {course.wall:.1f} s, "
-          f"ratio {wall / course.wall:.2f}")  # fmt: skip
+    ran = f"{actors} actors, {course.packs} packs, {seconds:g} s of sleep: {wall:.1f} s"
+    print(f"{ran}, simulated {course.wall:.1f} s, ratio {wall / course.wall:.2f}")
 
 
 def main(arguments: list[str]) -> None:

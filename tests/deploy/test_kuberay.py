@@ -24,8 +24,8 @@ VERSIONS = ("1.30", kubernetes_validate.latest_version())
 SECRETS = {line.split("=")[0] for line in (ROOT / ".env.example").read_text().splitlines() if re.match(r"\w+=$", line)}
 COMPOSE: dict[str, dict[str, Any]] = read_compose(dict.fromkeys(SECRETS, "secret"))["services"]
 
-# What we use of ray.io/v1, from KubeRay's Go types (ray-operator/apis/ray/v1/raycluster_types.go). The CRD itself is 1 MB,
-# nearly all of it pod templates, which Kubernetes' own schema checks here.
+# What we use of ray.io/v1, from KubeRay's Go types (ray-operator/apis/ray/v1/raycluster_types.go). The CRD is 1 MB
+# of pod templates, which Kubernetes' own schema checks here.
 TEMPLATE: dict[str, Any] = {"type": "object"}
 START: dict[str, Any] = {"type": "object", "additionalProperties": {"type": "string"}}
 COUNT: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
