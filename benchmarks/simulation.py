@@ -7,7 +7,7 @@ actors, the storage, and what follows the last pack.
 
 import heapq
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import count
 
@@ -26,27 +26,27 @@ class Overheads:
 
     ray: float = 5.0
     """Start of the commands and of Ray, or joining it."""
-    planning: float = 2 * 27e-6
+    planning: float = 2 * 26e-6
     """Per trial: ids and packs, in the command and in the driver."""
     actor: float = 3.3
     """Start of an actor; the driver has MAX_PENDING start at a time."""
-    driver: float = 0.02
+    driver: float = 0.021
     """Of the driver per pack."""
-    looking: float = 8e-6
+    looking: float = 3.6e-6
     """Of the driver per pack and actor: Tune looks at all of them before each event."""
-    writing: float = 0.0074
+    writing: float = 0.0042
     """Of an actor: its pack's file."""
-    checking: float = 7e-6
+    checking: float = 6e-6
     """Of the driver: whether a pack's file is there."""
-    reading: float = 4.4e-5
+    reading: float = 2.1e-5
     """Of the driver: a pack's file, while the planner wants its rows."""
-    merging: float = 3e-4
+    merging: float = 9e-5
     """Per trial, once all are there."""
-    fetching: float = 1e-4
+    fetching: float = 5e-5
     """Per pack, once all are there: its file read and deleted."""
     drawing: float = 5.0
     """Tables and pictures of a job, whatever its size."""
-    drawing_condition: float = 4e-3
+    drawing_condition: float = 9e-3
     """Tables and pictures, per condition."""
 
 
@@ -94,9 +94,9 @@ def simulate(
     train: Callable[[Pack], float],
     costs: Overheads,
     rows: Rows | None = None,
-    starting: int = MAX_PENDING,
+    starts: Sequence[float] | None = None,
 ) -> Course:
-    """Run a queue to its end on so many slots, of which so many start at a time.
+    """Run a queue to its end on so many slots, which come up at `starts`, or MAX_PENDING at a time.
 
     `rows` answers for the trainings of a planner that wants to know; what it computes between rounds takes the time
     that it takes here.
@@ -106,7 +106,8 @@ def simulate(
     running: dict[str, Pack] = {}
     training, trials, last, free = 0.0, 0, 0.0, 0
     up = costs.ray + costs.planning * queue.planner.expected
-    events = [(up + costs.actor * (actor // starting + 1), "") for actor in range(slots)]
+    waves = [up + costs.actor * (actor // MAX_PENDING + 1) for actor in range(slots)]
+    events = [(at, "") for at in (waves if starts is None else starts)]
     while events:
         now, done = heapq.heappop(events)
         free += 1
