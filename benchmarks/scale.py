@@ -44,6 +44,9 @@ GRIDS = {1_000: (5, 3, 8), 10_000: (13, 12, 8), 100_000: (26, 30, 16)}
 """Values of S and n_m, and seeds, of a job with about so many trials: four activations, two starts."""
 
 
+NOWHERE = FolderStock(Folder(fs.LocalFileSystem(), "never-read"), frozenset())
+
+
 def job_spec(kind: str, size: int, budget: int | None = None) -> JobSpec:
     """A grid on small or large SAEs, or its refinement with a budget of trainings."""
     n_features, n_inputs, _, _, batch, _, _ = MEASURED[kind]
@@ -83,8 +86,7 @@ def paces_of(kind: str, spec: JobSpec) -> Paces:
 
 def opened(spec: JobSpec, paces: Paces, slots: int) -> Callable[[], PackQueue]:
     """Gives the job's queue, cut for so many slots, as often as it is asked; planned once."""
-    planner = open_planner(spec, FolderStock(Folder(fs.LocalFileSystem(), "never-read"), frozenset()))
-    queue = PackQueue(spec, planner, paces=paces, slots=slots)
+    queue = PackQueue(spec, open_planner(spec, NOWHERE), paces=paces, slots=slots)
     ticket = "first"
     first = queue.take(ticket)
     assert first is not None
@@ -170,6 +172,22 @@ def gpu(costs: Overheads) -> None:
                 print(row(f"{spec.n_trials:,}", f"{gpus:,}", cores, *cells), flush=True)
 
 
+def adaptive(costs: Overheads, budget: int = 400) -> None:
+    """A refined job, which asks in rounds; its planner computes for real, on made-up rows."""
+    from tests.phase_diagrams.planted_boundary import planted_rows, refined_spec
+
+    spec = refined_spec(budget)
+    paces = paces_of("small", spec)
+    train = trainer(spec, paces)
+    print(row("trials", "slots", "packs", "training / slots", "wall", "utilisation", "driver and planner"))
+    print(row(*["---"] * 7))
+    for slots in SLOTS[:3]:
+        queue = PackQueue(spec, open_planner(spec, NOWHERE), paces=paces, slots=slots)
+        course = simulate(queue, slots, train, costs, rows=lambda pack: planted_rows(spec, pack.trials))
+        cells = [clock(course.even), clock(course.wall), f"{course.utilisation:.0%}", clock(course.driver)]
+        print(row(course.trials, slots, course.packs, *cells), flush=True)
+
+
 def check(actors: int = 16, seconds: float = 600.0) -> None:
     """A real run on this machine's Ray whose trainings sleep `seconds` in all, against its simulation."""
     from benchmarks.driving import drive
@@ -195,7 +213,7 @@ def main(arguments: list[str]) -> None:
     costs = replace(
         Overheads(), **{name: float(text) for name, _, text in (change.partition("=") for change in changes)}
     )
-    {"cpu": cpu, "gpu": gpu}[kind](costs)
+    {"cpu": cpu, "gpu": gpu, "adaptive": adaptive}[kind](costs)
 
 
 if __name__ == "__main__":
