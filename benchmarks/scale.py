@@ -167,7 +167,7 @@ def gpu(costs: Overheads) -> None:
         paces = paces_of("large", spec)
         for gpus in SLOTS:
             for cores in CORES_PER_GPU:
-                # As on a real one, packs are cut by the estimate for a CPU: nothing else is known.
+                # As on a real one, packs are cut by the estimate for a CPU until the first have shown how fast it is.
                 cells = measure(spec, paces, ESTIMATED, PER_GPU * gpus, cores / PER_GPU, costs)
                 print(row(f"{spec.n_trials:,}", f"{gpus:,}", cores, *cells), flush=True)
 

@@ -115,7 +115,7 @@ def simulate(
             pack = running.pop(done)
             training, trials = training + train(pack), trials + len(pack.trials)
             last = now = driver.serve(now, costs.checking if rows is None else costs.reading)
-            queue.finish(done, rows and rows(pack))
+            queue.finish(done, rows and rows(pack), train(pack))
         while free:
             ticket, began = str(next(tickets)), time.perf_counter()
             pack = queue.take(ticket)

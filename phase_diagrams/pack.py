@@ -36,17 +36,19 @@ class Pack:
     """About how many seconds it trains on one core."""
 
 
-def cut_packs(spec: JobSpec, trials: Iterable[Trial], paces: Paces = ESTIMATED, slots: int = 1) -> list[Pack]:
+def cut_packs(
+    spec: JobSpec, trials: Iterable[Trial], paces: Paces = ESTIMATED, slots: int = 1, speed: float = 1.0
+) -> list[Pack]:
     """Group trials that share a data stream, cut groups at `pack_limit` and MAX_PACK_BYTES, longest packs first.
 
-    `slots` is how many packs run at a time. How packs are cut never changes a trial's numbers, only when and where it
-    is trained.
+    `slots` is how many packs run at a time, and `speed` how many times as fast as `paces` says each does. How packs are
+    cut never changes a trial's numbers, only when and where it is trained.
     """
     name = trial_namer(spec)
     packs = []
     timed = [(trial, paces.trial_seconds(spec, trial.condition)) for trial in sorted(trials, key=_stream)]
     drawing = paces.stream_seconds(spec, timed[0][0].condition) if timed else 0.0
-    limit = pack_limit(sum(seconds for _, seconds in timed), drawing, slots)
+    limit = speed * pack_limit(sum(seconds for _, seconds in timed) / speed, drawing / speed, slots)
     for _, members in groupby(timed, key=lambda entry: _stream(entry[0])):
         group: list[Trial] = []
         seconds, held = 0.0, 0
