@@ -43,9 +43,11 @@ def train_sleeping(spec: JobSpec, dictionary: npt.NDArray[np.float32], pack: Pac
     """Sleeps as long as the pack would train, by its arithmetic; made-up rows."""
     with open(os.environ[LOG], "a") as log:
         log.write(f"{os.getpid()} {time.monotonic()}\n")
-    cost = sum(ESTIMATED.trial_seconds(spec, trial.condition) for trial in pack.trials)
-    time.sleep(float(os.environ[SECONDS]) * cost)
-    return fake_rows(spec, pack)
+    seconds = float(os.environ[SECONDS]) * sum(ESTIMATED.trial_seconds(spec, trial.condition) for trial in pack.trials)
+    time.sleep(seconds)
+    rows = fake_rows(spec, pack)
+    share = pa.array([seconds / len(rows)] * len(rows))
+    return rows.set_column(rows.schema.get_field_index("train_seconds"), rows.schema.field("train_seconds"), share)
 
 
 @dataclass
