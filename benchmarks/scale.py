@@ -162,7 +162,7 @@ def gpu(costs: Overheads) -> None:
         row("trials", "GPUs", "cores a GPU", "packs", "training / GPUs", "wall", "utilisation", "driver", "bottleneck")
     )
     print(row(*["---"] * 9))
-    for size in SIZES:
+    for size in SIZES[1:]:
         spec = job_spec("large", size)
         paces = paces_of("large", spec)
         for gpus in SLOTS:
@@ -197,11 +197,12 @@ def check(actors: int = 16, seconds: float = 600.0) -> None:
     queue = opened(spec, paces, actors)
     pace = seconds / sum(estimate(attempt.pack) for attempt in queue()._waiting)
     heard, wall = drive(spec, actors, pace)
-    # The clock starts once Ray is up, and nothing is merged or drawn. When actors come up is this machine's own affair:
-    # all of them start on its cores.
-    costs = replace(Overheads(), ray=0.0, merging=0.0, drawing=0.0, drawing_condition=0.0)
-    course = simulate(queue(), actors, lambda pack: pace * estimate(pack), costs, starts=heard.starts)
-    ran = f"{actors} actors, up after {heard.starts[0]:.1f} to {heard.starts[-1]:.1f} s, {course.packs} packs"
+    # The clock starts once Ray is up, and nothing is merged or drawn. How long actors need to come up is this machine's
+    # own affair: all of them start on its cores.
+    costs = replace(Overheads(), ray=0.0, actor=heard.starts[0], merging=0.0, drawing=0.0, drawing_condition=0.0)
+    course = simulate(queue(), actors, lambda pack: pace * estimate(pack), costs)
+    starts = f"{len(heard.starts)} of {actors} actors, up after {heard.starts[0]:.1f} to {heard.starts[-1]:.1f} s"
+    ran = f"{starts}, {len(heard.packs)} packs (simulated {course.packs})"
     print(f"{ran}: {wall:.1f} s, simulated {course.wall:.1f} s, ratio {wall / course.wall:.2f}")
 
 

@@ -6,9 +6,10 @@ actors, the storage, and what follows the last pack.
 """
 
 import heapq
+import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
 from itertools import count
 
 import pyarrow as pa
@@ -16,6 +17,9 @@ import pyarrow as pa
 from phase_diagrams.pack import Pack
 from workers.fan_out import MAX_PENDING
 from workers.pack_queue import PackQueue
+
+SPREAD = 0.1
+"""Share of its start by which an actor comes up later than the first; measured: 0.05 to 0.15."""
 
 Rows = Callable[[Pack], pa.Table]
 
@@ -94,9 +98,9 @@ def simulate(
     train: Callable[[Pack], float],
     costs: Overheads,
     rows: Rows | None = None,
-    starts: Sequence[float] | None = None,
+    starting: int = MAX_PENDING,
 ) -> Course:
-    """Run a queue to its end on so many slots, which come up at `starts`, or MAX_PENDING at a time.
+    """Run a queue to its end on so many slots, whose actors start `starting` at a time.
 
     `rows` answers for the trainings of a planner that wants to know; what it computes between rounds takes the time
     that it takes here.
@@ -106,16 +110,23 @@ def simulate(
     running: dict[str, Pack] = {}
     training, trials, last, free = 0.0, 0, 0.0, 0
     up = costs.ray + costs.planning * queue.planner.expected
-    waves = [up + costs.actor * (actor // MAX_PENDING + 1) for actor in range(slots)]
-    events = [(at, "") for at in (waves if starts is None else starts)]
+    coming = _Coming(min(starting, slots), slots, costs.actor, [])
+    events: list[tuple[float, str]] = coming.begin(up)
     while events:
         now, done = heapq.heappop(events)
-        free += 1
-        if done:
+        if done in running:
             pack = running.pop(done)
             training, trials = training + train(pack), trials + len(pack.trials)
             last = now = driver.serve(now, costs.checking if rows is None else costs.reading)
             queue.finish(done, rows and rows(pack), train(pack))
+            for event in coming.disturb(now):
+                heapq.heappush(events, event)
+        else:
+            if not coming.arrive(done):
+                continue
+            for event in coming.begin(now):
+                heapq.heappush(events, event)
+        free += 1
         while free:
             ticket, began = str(next(tickets)), time.perf_counter()
             pack = queue.take(ticket)
@@ -131,6 +142,45 @@ def simulate(
     merging = costs.merging * trials + costs.fetching * queue.finished
     drawing = costs.drawing + costs.drawing_condition * queue.spec.n_conditions
     return Course(slots, trials, queue.finished, training, last, last + merging + drawing, driver.busy)
+
+
+@dataclass(slots=True)
+class _Coming:
+    """The actors that are starting: a Tune trial for each waits for it.
+
+    An actor that has finished its pack takes any of the waiting Tune trials, and the actor that was starting for that
+    one is given up (TuneController._maybe_reuse_cached_actor); another then starts from the beginning.
+    """
+
+    at_a_time: int
+    left: int
+    """Slots without an actor, those included that are starting."""
+    seconds: float
+    names: list[str]
+    _numbers: Iterator[int] = field(default_factory=count)
+    _random: random.Random = field(default_factory=lambda: random.Random(0))
+
+    def begin(self, now: float) -> list[tuple[float, str]]:
+        """Start as many as may start: when each will be up, and its name."""
+        new = [f"actor {next(self._numbers)}" for _ in range(min(self.at_a_time, self.left) - len(self.names))]
+        self.names += new
+        return [(now + self.seconds * (1 + SPREAD * self._random.random()), name) for name in new]
+
+    def arrive(self, name: str) -> bool:
+        """An actor is up, unless it was given up before."""
+        if name not in self.names:
+            return False
+        self.names.remove(name)
+        self.left -= 1
+        return True
+
+    def disturb(self, now: float) -> list[tuple[float, str]]:
+        """An actor takes one of the waiting Tune trials; what starts in place of the one that was starting for it."""
+        chosen = self._random.randrange(self.at_a_time + 1)
+        if chosen >= len(self.names):
+            return []
+        del self.names[chosen]
+        return self.begin(now)
 
 
 @dataclass(slots=True)
