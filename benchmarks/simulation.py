@@ -8,6 +8,7 @@ actors, the storage, and what follows the last pack.
 import heapq
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from itertools import count
@@ -108,6 +109,7 @@ def simulate(
     tickets = count()
     driver = _Server()
     running: dict[str, Pack] = {}
+    waiting: deque[tuple[str, Pack]] = deque()  # Tune takes as many ahead as may start at a time
     training, trials, last, free = 0.0, 0, 0.0, 0
     up = costs.ray + costs.planning * queue.planner.expected
     coming = _Coming(min(starting, slots), slots, costs.actor, [])
@@ -127,13 +129,16 @@ def simulate(
             for event in coming.begin(now):
                 heapq.heappush(events, event)
         free += 1
-        while free:
+        while len(waiting) < coming.at_a_time + free:
             ticket, began = str(next(tickets)), time.perf_counter()
             pack = queue.take(ticket)
             if rows is not None:
                 now = driver.serve(now, time.perf_counter() - began)
             if pack is None:
                 break
+            waiting.append((ticket, pack))
+        while free and waiting:
+            ticket, pack = waiting.popleft()
             running[ticket], free = pack, free - 1
             now = driver.serve(now, costs.driver + costs.looking * slots)
             heapq.heappush(events, (now + train(pack) + costs.writing, ticket))
