@@ -10,7 +10,7 @@ Training takes what docs/performance.md measured per shape on one core of 2021. 
 import copy
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,19 +157,17 @@ def cpu(costs: Overheads) -> None:
                 )
 
 
-def gpu(costs: Overheads) -> None:
-    print(
-        row("trials", "GPUs", "cores a GPU", "packs", "training / GPUs", "wall", "utilisation", "driver", "bottleneck")
-    )
+def gpu(costs: Overheads, sizes: Sequence[int] = SIZES[1:]) -> None:
+    print(row("trials", "GPUs", "a GPU is", "packs", "training / GPUs", "wall", "utilisation", "driver", "bottleneck"))
     print(row(*["---"] * 9))
-    for size in SIZES[1:]:
+    for size in sizes:
         spec = job_spec("large", size)
         paces = paces_of("large", spec)
-        for gpus in SLOTS:
+        for gpus in SLOTS[1:]:
             for cores in CORES_PER_GPU:
                 # As on a real one, packs are cut by the estimate for a CPU until the first have shown how fast it is.
                 cells = measure(spec, paces, ESTIMATED, PER_GPU * gpus, cores / PER_GPU, costs)
-                print(row(f"{spec.n_trials:,}", f"{gpus:,}", cores, *cells), flush=True)
+                print(row(f"{spec.n_trials:,}", f"{gpus:,}", f"{cores} cores", *cells), flush=True)
 
 
 def adaptive(costs: Overheads, budget: int = 400) -> None:
