@@ -71,8 +71,8 @@ def vega_lite(diagram: Diagram) -> dict[str, Any]:
     )
     frame = alt.vconcat(spacing=16, title=title)
     frame = frame.configure(font=FONT, padding=14, background="white").configure_view(stroke=None)
-    # Each part is checked by itself and joins as a dictionary: altair copies charts wherever it puts them together, which
-    # took as long as all the rest.
+    # Each part is checked by itself and joins as a dictionary: altair copies charts wherever it puts them together,
+    # which took as long as all the rest.
     parts = [_part(_panels(diagram)), _part(key_chart(key))]
     document = {**frame.to_dict(), "vconcat": parts, "params": _switches(diagram)}
     # Data joins after the check: the schema says nothing about rows, and checking each would take seconds.
