@@ -23,6 +23,7 @@ from phase_diagrams.spec import JobSpec, read_spec, spec_json
 from phase_diagrams.summary import Summary
 from phase_diagrams.trial import trial_namer
 from workers.folder_lock import lock_folder
+from workers.kernel_cache import COMPILING, kernels_compiled
 from workers.planners import open_planner
 from workers.progress import Progress, remaining_seconds
 from workers.ray_process import RayProcess, start_driver
@@ -211,6 +212,8 @@ def _train(
     """Run the missing trials in a process that drives Ray, while the dictionary is planted here."""
     place = location if "://" in location and not location.startswith("file:") else stock.folder.root
     listener.say("starting Ray" if address == "local" else f"joining Ray at {address}")
+    if address == "local" and spec.resources.device != "cuda" and not kernels_compiled():
+        listener.say(COMPILING)
     with start_driver(spec_json(spec), place, address, train, stock.sources) as driver:
         dictionary = plant(spec)
         driver.send_dictionary(dictionary)
