@@ -1,19 +1,24 @@
-"""Jobs of quickstart's shape: against Ray Tune with one trial each, from one worker to two, by number of trials.
+"""Whole jobs by number of trials: against Ray Tune with one trial each, against their plan, from one worker to two.
 
     python benchmarks/jobs.py [TRIALS ...]      (default: 100 1000; `make bench` runs it with these)
 
-The peer is what one writes first: a Tune trial per training, the plain PyTorch loop inside, one thread each. It runs so
-few trials as PEER says and is taken to cost the same for each further one, after its start.
+Trials of quickstart's shape, then of the smallest shape, whose training costs nothing and shows what all else costs.
+The peer is what one writes first: a Tune trial per training, the plain PyTorch loop inside, one thread each. It runs
+so few trials as PEER says and is taken to cost the same for each further one, after its start.
 """
 
+import json
 import multiprocessing
 import os
+import re
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 from trainer import processor, table_row
 
@@ -26,30 +31,74 @@ PEER = 16
 """Trials that Ray Tune runs with one trial each: eight for each of two cores."""
 CELLS = 5 * 3 * 4 * 2
 """Trainings of the quickstart grid per seed: sparsities, widths, activations, starts."""
+SMALLEST = (100, 1_000, 10_000)
+"""Trials of the smallest shape."""
+STARTS = 5
+"""Starts of Ray that are measured."""
+
+
+class Run(NamedTuple):
+    """One `saephase run`, in seconds."""
+
+    planned: float
+    """What `saephase plan` says of it."""
+    wall: float
+    started: float
+    """From the words "starting Ray" to the first finished pack."""
 
 
 def main() -> None:
     numbers = [int(text) for text in sys.argv[1:]] or [100, 1000]
     print(f"{date.today()}, {processor()}, {os.cpu_count()} cores\n")
+    _run(_smallest(1))  # compiles what an installation compiles once
     start, each = _tune_seconds()
     print(f"Ray Tune, one trial each: {start:.1f} s to start, then {each:.2f} s per trial ({PEER} trials)\n")
-    columns = ["trials", "saephase run, s", "ms per trial", "Ray Tune with one trial each, s", "ratio"]
-    print(table_row(columns))
-    print(table_row(["---"] * len(columns)))
+    _header(["trials", "planned, s", "`saephase run`, s", "ms per trial", "Ray Tune with one trial each, s", "ratio"])
     for number in numbers:
         spec = _spec(number)
-        seconds, trials = _run_seconds(spec), spec.n_trials
-        peer = start + each * trials
-        cells = [
-            str(trials),
-            f"{seconds:.1f}",
-            f"{1000 * seconds / trials:.0f}",
-            f"{peer:.0f}",
-            f"{peer / seconds:.1f}",
-        ]
-        print(table_row(cells), flush=True)
+        run, peer = _run(spec), start + each * spec.n_trials
+        _line(spec.n_trials, f"{run.planned:.0f}", *_cells(run, spec), f"{peer:.0f}", f"{peer / run.wall:.1f}")
+    print("\nThe smallest shape:\n")
+    _header(["trials", "`saephase run`, s", "ms per trial", "ms per trial more"])
+    before: tuple[int, float] | None = None
+    for number in SMALLEST:
+        spec = _smallest(number)
+        run = _run(spec)
+        more = f"{1000 * (run.wall - before[1]) / (spec.n_trials - before[0]):.2f}" if before else ""
+        _line(spec.n_trials, *_cells(run, spec), more)
+        before = spec.n_trials, run.wall
+    starts = [_run(_smallest(1)).started for _ in range(STARTS)]
+    print(f"\nRay's start to the first finished pack: {statistics.median(starts):.1f} s", end="")
+    print(f" ({min(starts):.1f} to {max(starts):.1f} s, {STARTS} times)")
     one, two = _pack_seconds(1), _pack_seconds(2)
     print(f"\nOne worker {one:.1f} s, two workers {two:.1f} s for the same packs: {one / two:.2f} times as fast")
+
+
+def _header(columns: list[str]) -> None:
+    print(table_row(columns))
+    print(table_row(["---"] * len(columns)))
+
+
+def _line(*cells: object) -> None:
+    print(table_row([str(cell) for cell in cells]), flush=True)
+
+
+def _cells(run: Run, spec: JobSpec) -> list[str]:
+    return [f"{run.wall:.1f}", f"{1000 * run.wall / spec.n_trials:.2f}"]
+
+
+def _smallest(trials: int) -> JobSpec:
+    """At least so many trainings of one step, in ten packs or more, on 480 conditions from 960 trials on."""
+    document = {
+        "name": "smallest", "data": {"n_features": 8, "n_inputs": 4},
+        "grid": {
+            "sparsity": [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95] if trials > 100 else [0.5],
+            "hidden_dim": list(range(4, 16)), "activation": ["topk:1", "topk:2", "topk:3", "relu"],
+            "seeds": -(-trials // 960),
+        },
+        "training": {"steps": 1, "batch_size": 16},
+    }  # fmt: skip
+    return parse_spec(document)
 
 
 def _spec(trials: int) -> JobSpec:
@@ -65,18 +114,29 @@ def _spec(trials: int) -> JobSpec:
     return parse_spec(document)
 
 
-def _run_seconds(spec: JobSpec) -> float:
+def _run(spec: JobSpec) -> Run:
+    command = [sys.executable, "-m", "saephase"]
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "job.json"
+        path, out = Path(folder) / "job.json", Path(folder) / "out"
         path.write_text(spec.model_dump_json())
-        began = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "saephase", "run", str(path), "--out", f"{folder}/out"],
-            check=True,
+        plan = subprocess.run([*command, "plan", str(path), "--json"], check=True, capture_output=True)
+        began, starting, first = time.perf_counter(), 0.0, 0.0
+        with subprocess.Popen(
+            [*command, "run", str(path), "--out", str(out)],
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        return time.perf_counter() - began
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stderr
+            for line in process.stderr:
+                if line.startswith("starting Ray"):
+                    starting = time.perf_counter()
+                elif not first and re.match(r"[1-9]\d*/\d+ trials", line):
+                    first = time.perf_counter()
+        wall = time.perf_counter() - began
+        if process.returncode:
+            raise SystemExit(f"saephase run ended with {process.returncode}")
+        return Run(json.loads(plan.stdout)["seconds"], wall, first - starting)
 
 
 def _tune_seconds() -> tuple[float, float]:

@@ -9,8 +9,10 @@ from phase_diagrams.pack import Pack, cut_packs, model_bytes
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.trial import expected_trials, trial_namer
 
-START_SECONDS = 10.0
-"""Ray's start, the workers' imports and the drawing; measured on 2 busy cores of 2024."""
+START_SECONDS = 15.0
+"""Ray's start, the workers' imports and the drawing of a small diagram; measured on 2 cores of 2024."""
+ROW_SECONDS = 0.001
+"""Fan-out, merging and drawing for each further trial; the same."""
 WORKER_BYTES = 280_000_000
 """Memory of a worker process before it holds a pack: Python, Ray, numba; measured with ray 2.60."""
 DRIVER_BYTES = 450_000_000
@@ -65,7 +67,9 @@ def plan_cost(spec: JobSpec, cores: int, finished: Collection[str] = frozenset()
         pack_bytes=max((pack_bytes(spec, pack) for pack in packs), default=0),
         driver_bytes=driver_bytes(spec),
         packs_at_a_time=at_a_time if packs else 0,
-        seconds=_makespan([pack.cost for pack in packs], at_a_time) + START_SECONDS if packs else 0.0,
+        seconds=_makespan([pack.cost for pack in packs], at_a_time) + START_SECONDS + ROW_SECONDS * trainings
+        if packs
+        else 0.0,
     )
 
 

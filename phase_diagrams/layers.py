@@ -69,9 +69,12 @@ def vega_lite(diagram: Diagram) -> dict[str, Any]:
         subtitlePadding=5,
         offset=14,
     )
-    chart = alt.vconcat(_panels(diagram), key_chart(key), spacing=16, title=title)
-    chart = chart.configure(font=FONT, padding=14, background="white").configure_view(stroke=None)
-    document = {**chart.to_dict(), "params": _switches(diagram)}
+    frame = alt.vconcat(spacing=16, title=title)
+    frame = frame.configure(font=FONT, padding=14, background="white").configure_view(stroke=None)
+    # Each part is checked by itself and joins as a dictionary: altair copies charts wherever it puts them together,
+    # which took as long as all the rest.
+    parts = [_part(_panels(diagram)), _part(key_chart(key))]
+    document = {**frame.to_dict(), "vconcat": parts, "params": _switches(diagram)}
     # Data joins after the check: the schema says nothing about rows, and checking each would take seconds.
     document["datasets"] = {
         "panels": [dict(row) for row in diagram.rows],
@@ -79,6 +82,11 @@ def vega_lite(diagram: Diagram) -> dict[str, Any]:
         "key": [dict(row) for row in key],
     }
     return dict(document)
+
+
+def _part(chart: alt.FacetChart | alt.LayerChart) -> dict[str, Any]:
+    """A chart as a part of another."""
+    return {name: value for name, value in chart.to_dict().items() if name not in ("$schema", "config")}
 
 
 def _switches(diagram: Diagram) -> list[dict[str, Any]]:

@@ -10,6 +10,9 @@ MULTIPLY_ADDS_PER_SECOND = 2e10
 """Units of `trial_cost` that one core trains per second where nothing was measured; between 1.4e10 (10 inputs, 80
 latents) and 3.7e10 (64 inputs, 128 latents) on one AVX2 core of 2021. For other machines to be read with "about"."""
 
+SCORE_SECONDS = 0.003
+"""Least time to start and score one SAE on one core, the arithmetic of small shapes aside; measured on the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -33,7 +36,7 @@ class Paces:
         """Seconds of one training on one core, without its data."""
         pace = self.shapes.get(shape_name(spec, condition))
         if pace is None:
-            return trial_cost(spec, condition) / MULTIPLY_ADDS_PER_SECOND
+            return trial_cost(spec, condition) / MULTIPLY_ADDS_PER_SECOND + SCORE_SECONDS
         return pace.step * spec.training.steps + pace.trial
 
     def stream_seconds(self, spec: JobSpec, condition: Condition) -> float:

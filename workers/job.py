@@ -25,6 +25,7 @@ from phase_diagrams.trial import trial_namer
 from workers.absence import Absence, Patience
 from workers.address import LOCAL, silence
 from workers.folder_lock import lock_folder
+from workers.kernel_cache import COMPILING, kernels_compiled
 from workers.planners import open_planner
 from workers.progress import Progress, remaining_seconds
 from workers.ray_process import HEAD_GONE, RayProcess, start_driver
@@ -224,6 +225,8 @@ def _train(
     """Run the missing trials in a process that drives Ray, while the dictionary is planted here."""
     place = location if "://" in location and not location.startswith("file:") else stock.folder.root
     listener.say("starting Ray" if address == LOCAL else f"joining Ray at {address}")
+    if address == LOCAL and spec.resources.device != "cuda" and not kernels_compiled():
+        listener.say(COMPILING)
     absence = None if patience is None or address == LOCAL else Absence(patience)
     dictionary: npt.NDArray[np.float32] | None = None
     while True:

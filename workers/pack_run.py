@@ -62,7 +62,7 @@ def open_model(trial: Trial, proxy: Proxy, dictionary: Floats, data: EvaluationD
 def _train(models: list[Model], stream: Stream, spec: JobSpec, device: str) -> list[Trained]:
     training, tied = spec.training, spec.sae.tied
     if device == "cpu" and training.precision == "float32":
-        return train(models, stream, training, tied)
+        return train(models, stream, training, tied, prefetch=spec.resources.cpus_per_trial >= 2)
     # Torch costs seconds and half a gigabyte to import: only packs that need it pay for it.
     from workers.torch_training import step_budget, train_on
 

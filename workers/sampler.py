@@ -14,19 +14,8 @@ import numpy.typing as npt
 
 from phase_diagrams.code_law import active_count, firing_probabilities
 from phase_diagrams.spec import Data
-from workers.lanes import (
-    LANES,
-    LANES_LOG2,
-    broadcast,
-    fma,
-    lane_bits,
-    load,
-    lowest_bit,
-    splat,
-    store,
-    transpose_tile,
-    words_at_most,
-)
+from workers.firing import CHOICE, EVERY, RACE, SKIP, choose, choose_way, fire, race, skip
+from workers.lanes import LANES, broadcast, fma, load, splat, store, transpose_tile
 from workers.philox import MAGNITUDE, NOISE, draw_words, philox, standard_normal, unit
 
 Floats = npt.NDArray[np.float32]
@@ -50,6 +39,8 @@ class Stream:
     probabilities: Floats  # (n_features,)
     n_active: int
     """Active features per sample of an exactly-k code; 0 for a Bernoulli code."""
+    way: int
+    """How active features are drawn (workers/firing.py)."""
     magnitude: int
     noise: float
 
@@ -90,6 +81,7 @@ def open_stream(data: Data, dictionary: Floats, sparsity: float, key: int) -> St
         directions=directions,
         probabilities=probabilities.astype(np.float32),
         n_active=active_count(data.n_features, sparsity) if law.kind == "exact" else 0,
+        way=choose_way(law, probabilities),
         magnitude=_MAGNITUDES[law.magnitude],
         noise=data.noise,
     )
@@ -138,7 +130,7 @@ def _law(stream: Stream) -> tuple[Any, ...]:
     last = np.ceil(stream.probabilities.astype(np.float64) * 2.0**32 - 0.5) - 1
     limits = np.zeros(-(-stream.n_features // 4) * 4, np.uint32)
     limits[: stream.n_features] = np.clip(last, 0, 2.0**32 - 1)
-    return low, high, stream.probabilities, limits, stream.n_active, stream.magnitude
+    return low, high, stream.probabilities, limits, stream.n_active, stream.magnitude, stream.way
 
 
 @numba.njit(cache=True)
@@ -156,86 +148,56 @@ def _magnitude(kind: Any, uniform: Any, key_low: Any, key_high: Any, feature: An
 
 
 @numba.njit(cache=True)
-def _fire(limits: Any, n_features: Any, words: Any, offset: Any, active: Any, values: Any, counts: Any) -> None:
-    """The features whose word is at most their limit, in 16 samples, in order; `values` gets the words that did it."""
-    group = words.shape[1]
-    flat = words.reshape(-1)
-    for lane in range(LANES):
-        counts[lane] = 0
-    for block in range(0, n_features, 4):
-        fired = np.int64(0)
-        for i in range(4):
-            word = load(flat, (block + i) * group + offset)
-            fired |= lane_bits(words_at_most(word, broadcast(limits, block + i))) << (LANES * i)
-        if block + 4 > n_features:
-            fired &= (np.int64(1) << (LANES * (n_features - block))) - 1
-        # One loop over four features' bits: a branch per feature would be mispredicted as often as not.
-        while fired != 0:
-            bit = lowest_bit(fired)
-            fired &= fired - 1
-            lane, feature = bit & (LANES - 1), block + (bit >> LANES_LOG2)
-            place = counts[lane]
-            active[lane, place] = feature
-            values[lane, place] = words[feature, offset + lane]
-            counts[lane] = place + 1
-
-
-@numba.njit(cache=True)
-def _race(probabilities: Any, n_active: Any, words: Any, place: Any, race: Any, active: Any) -> Any:
-    """The first n_active arrivals of exponential clocks: sampling without replacement by rate (Plackett-Luce)."""
-    for feature in range(race.size):
-        race[feature] = -np.log(unit(words[feature, place])) / np.float64(probabilities[feature])
-    last = np.partition(race, n_active - 1)[n_active - 1]
-    count = 0
-    for feature in range(race.size):
-        if race[feature] <= last:
-            active[count] = feature
-            count += 1
-    return count
-
-
-@numba.njit(cache=True)
 def _draw_codes(
-    law: Any, step: Any, first: Any, n_samples: Any, words: Any, race: Any, active: Any, raw: Any, counts: Any,
-    values: Any,
+    law: Any, step: Any, first: Any, n_samples: Any, words: Any, arrivals: Any, taken: Any, active: Any, raw: Any,
+    counts: Any, values: Any,
 ) -> None:  # fmt: skip
     """The active features of 16 samples from `first` on and their magnitudes, each sample's packed to the front.
 
-    `words` are those of the group of samples that these 16 belong to.
+    `words` are those of the group of samples that these 16 belong to, where the law's way needs them.
     """
-    key_low, key_high, probabilities, limits, n_active, magnitude = law
-    offset = first % words.shape[1]
-    if n_active == 0:
-        _fire(limits, probabilities.size, words, offset, active, raw, counts)
+    key_low, key_high, probabilities, limits, n_active, magnitude, way = law
+    offset, n_features = first % words.shape[1], probabilities.size
+    if way == EVERY:
+        fire(limits, n_features, words, offset, active, raw, counts)
     for lane in range(n_samples):
         sample = first + lane
-        if n_active > 0:
-            counts[lane] = _race(probabilities, n_active, words, offset + lane, race, active[lane])
+        if way == SKIP:
+            rate = probabilities[0]
+            counts[lane] = skip(key_low, key_high, rate, n_features, sample, step, active[lane], raw[lane])
+        elif way == CHOICE:
+            choose(key_low, key_high, n_active, n_features, sample, step, taken, active[lane], raw[lane])
+            counts[lane] = n_active
+        elif way == RACE:
+            race(probabilities, n_active, words, offset + lane, arrivals, active[lane])
+            counts[lane] = n_active
         for place in range(counts[lane]):
             feature = active[lane, place]
-            if n_active > 0:
-                w0, _, _, _ = philox(key_low, key_high, feature + probabilities.size, sample, step, MAGNITUDE)
-                uniform = unit(w0)
-            else:
+            if way == EVERY:
                 # Given that it fires, uniform / p is uniform in (0, 1]: one word gives event and magnitude.
                 uniform = min(unit(raw[lane, place]) / np.float64(probabilities[feature]), 1.0)
+            elif way == RACE:
+                w0, _, _, _ = philox(key_low, key_high, feature + n_features, sample, step, MAGNITUDE)
+                uniform = unit(w0)
+            else:
+                uniform = unit(raw[lane, place])
             values[lane, place] = _magnitude(magnitude, uniform, key_low, key_high, feature, sample, step)
 
 
 @numba.njit(cache=True)
 def _draw_features(law: Any, step: Any, features: Any) -> None:
-    n_features = features.shape[1]
+    n_features, way = features.shape[1], law[6]
     words = np.empty(((n_features + 3) // 4 * 4, _GROUP), np.uint32)
-    race = np.empty(n_features, np.float64)
+    arrivals, taken = np.empty(n_features, np.float64), np.zeros(n_features, np.bool_)
     active = np.empty((LANES, n_features + 1), np.int32)
     raw = np.empty((LANES, n_features + 1), np.uint32)
     values = np.empty((LANES, n_features + 1), np.float32)
     counts = np.zeros(LANES, np.int64)
     for first in range(0, features.shape[0], LANES):
-        if first % _GROUP == 0:
+        if first % _GROUP == 0 and way in (EVERY, RACE):
             draw_words(law[0], law[1], step, first, words)
         here = min(LANES, features.shape[0] - first)
-        _draw_codes(law, step, first, here, words, race, active, raw, counts, values)
+        _draw_codes(law, step, first, here, words, arrivals, taken, active, raw, counts, values)
         for lane in range(here):
             for place in range(counts[lane]):
                 features[first + lane, active[lane, place]] = values[lane, place]
@@ -282,9 +244,9 @@ def _draw_batches(
     samples: Any,
     blocks: Any,
 ) -> None:
-    n_features = law[2].size
+    n_features, way = law[2].size, law[6]
     words = np.empty(((n_features + 3) // 4 * 4, _GROUP), np.uint32)
-    race = np.empty(n_features, np.float64)
+    arrivals, taken = np.empty(n_features, np.float64), np.zeros(n_features, np.bool_)
     active = np.empty((LANES, n_features + 1), np.int32)
     raw = np.empty((LANES, n_features + 1), np.uint32)
     values = np.empty((LANES, n_features + 1), np.float32)
@@ -294,10 +256,10 @@ def _draw_batches(
     for t in range(samples.shape[0]):
         step = first_step + t
         for first in range(0, batch_size, LANES):
-            if first % _GROUP == 0:
+            if first % _GROUP == 0 and way in (EVERY, RACE):
                 draw_words(law[0], law[1], step, first, words)
             here = min(LANES, batch_size - first)
-            _draw_codes(law, step, first, here, words, race, active, raw, counts, values)
+            _draw_codes(law, step, first, here, words, arrivals, taken, active, raw, counts, values)
             for lane in range(here):
                 row = (t * samples.shape[1] + first + lane) * width
                 _superpose(values[lane, : counts[lane]], active[lane], directions, width, rows, row)

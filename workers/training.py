@@ -1,7 +1,9 @@
 """Starting weights and a data stream to trained weights, on the CPU: many SAEs on one stream of batches."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,36 +51,73 @@ class _State:
     squares: tuple[Floats, Floats, Floats, Floats]
 
 
-def train(models: Sequence[Model], stream: Stream, training: Training, tied: bool) -> list[Trained]:
-    """Train every model on the same batches; each one's numbers are those of training it alone, bit for bit."""
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Batches of consecutive steps, first <= step < last, and the seconds that were waited for them."""
+
+    first: int
+    last: int
+    batches: Batches
+    waited: float
+
+
+def train(
+    models: Sequence[Model], stream: Stream, training: Training, tied: bool, prefetch: bool = False
+) -> list[Trained]:
+    """Train every model on the same batches; each one's numbers are those of training it alone, bit for bit.
+
+    With `prefetch`, a second thread draws the next batches meanwhile; the numbers stay the same.
+    """
     rates = [learning_rates(training.schedule, training.learning_rate, training.steps)] * len(models)
     states = [_open_state(model.weights, tied) for model in models]
     losses = np.full((len(models), training.steps), np.nan)
     seconds = np.zeros(len(models))
     running = set(range(len(models)))
-    size = -(-training.batch_size // LANES) * LANES * (-(-stream.n_inputs // LANES) * LANES)
-    chunk = max(1, _CHUNK_FLOATS // size)
-    room = open_batches(stream, min(chunk, training.steps), training.batch_size)
-    first = 0
-    while running:
-        last = min(first + chunk, next_look(first, training))
-        began = time.perf_counter()
-        batches = room.head(last - first)
-        fill_batches(stream, first, batches)
-        shared = (time.perf_counter() - began) / len(running)
-        for index in sorted(running):
-            began = time.perf_counter()
-            here = losses[index, first:last]
-            finite = _train_chunk(models[index], states[index], tied, batches, first, rates[index][first:last], here)
-            rates[index] = shorten(rates[index], losses[index, :last], training)
-            if not finite or last == len(rates[index]):
-                running.discard(index)
-            seconds[index] += shared + time.perf_counter() - began
-        first = last
+    with closing(_chunks(stream, training, prefetch)) as chunks:
+        for chunk in chunks:
+            first, last, shared = chunk.first, chunk.last, chunk.waited / len(running)
+            for index in sorted(running):
+                began = time.perf_counter()
+                here, pace = losses[index, first:last], rates[index][first:last]
+                finite = _train_chunk(models[index], states[index], tied, chunk.batches, first, pace, here)
+                rates[index] = shorten(rates[index], losses[index, :last], training)
+                if not finite or last == len(rates[index]):
+                    running.discard(index)
+                seconds[index] += shared + time.perf_counter() - began
+            if not running:
+                break
     return [
         Trained(_close_state(model, state), losses[index, : len(rates[index])], float(seconds[index]))
         for index, (model, state) in enumerate(zip(models, states, strict=True))
     ]
+
+
+def _chunks(stream: Stream, training: Training, prefetch: bool) -> Iterator[_Chunk]:
+    """All batches in order; a chunk's memory is that of the one before, or with `prefetch` of the last but one."""
+    size = -(-training.batch_size // LANES) * LANES * (-(-stream.n_inputs // LANES) * LANES)
+    steps = min(max(1, _CHUNK_FLOATS // size), training.steps)
+    room, other = (open_batches(stream, steps, training.batch_size) for _ in range(2))  # zeros: free until touched
+
+    def draw(first: int, room: Batches) -> tuple[int, Batches]:
+        last = min(first + steps, next_look(first, training))
+        batches = room.head(last - first)
+        fill_batches(stream, first, batches)
+        return last, batches
+
+    with ThreadPoolExecutor(1) as thread:
+        began = time.perf_counter()
+        first, (last, batches) = 0, draw(0, room)
+        while True:
+            waited = time.perf_counter() - began
+            more = last < training.steps
+            coming = thread.submit(draw, last, other) if prefetch and more else None
+            yield _Chunk(first, last, batches, waited)
+            if not more:
+                return
+            began = time.perf_counter()
+            if coming:
+                room, other = other, room
+            first, (last, batches) = last, coming.result() if coming else draw(last, room)
 
 
 def _train_chunk(

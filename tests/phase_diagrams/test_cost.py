@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phase_diagrams.cost import START_SECONDS, WORKER_BYTES, driver_bytes, plan_cost
+from phase_diagrams.cost import ROW_SECONDS, START_SECONDS, WORKER_BYTES, driver_bytes, plan_cost
 from phase_diagrams.pace import Pace, Paces, shape_name, trial_cost
 from phase_diagrams.pack import cut_packs
 from phase_diagrams.spec import JobSpec, parse_spec
@@ -71,8 +71,9 @@ def test_measured_paces_set_the_time_and_the_rest_is_estimated() -> None:
     assert len(shapes) == 4
     paces = Paces(dict.fromkeys(shapes, Pace(step=0.001, draw=0.002, trial=0.5)))
     # Two streams of eight trainings: 2 s of drawing, and 8 times 1 s of steps and 0.5 s of scoring.
-    assert plan_cost(spec, 1, paces=paces).seconds == pytest.approx(START_SECONDS + 2 * (2 + 8 * 1.5))
-    assert plan_cost(spec, 2, paces=paces).seconds == pytest.approx(START_SECONDS + 2 + 8 * 1.5)
+    rest = START_SECONDS + 16 * ROW_SECONDS
+    assert plan_cost(spec, 1, paces=paces).seconds == pytest.approx(rest + 2 * (2 + 8 * 1.5))
+    assert plan_cost(spec, 2, paces=paces).seconds == pytest.approx(rest + 2 + 8 * 1.5)
     assert paces.missing(spec, grid_trials(spec)) == []
     half = Paces({name: paces.shapes[name] for name in sorted(shapes)[:2]})
     assert {shape_name(spec, one) for one in half.missing(spec, grid_trials(spec))} == set(sorted(shapes)[2:])

@@ -40,14 +40,15 @@ def test_philox_gives_the_published_answers(key, counter, expected):
     assert tuple(int(word) for word in philox(*map(np.uint32, key), *map(np.uint32, counter))) == expected
 
 
-@pytest.mark.parametrize("kind", ["bernoulli", "exact"])
+@pytest.mark.parametrize(
+    ("kind", "n", "sparsity"), [("bernoulli", 12, 0.75), ("bernoulli", 100, 0.99), ("exact", 12, 0.75)]
+)
 @pytest.mark.parametrize("magnitude", MAGNITUDES)
-def test_features_follow_their_law(kind, magnitude):
-    n, sparsity = 12, 0.75
+def test_features_follow_their_law(kind, n, sparsity, magnitude):
     x = draw_features(stream(sparsity, kind=kind, magnitude=magnitude, n=n), 3, 40_000)
     active = x > 0
     assert (x >= 0).all()
-    assert np.allclose(active.mean(0), 1 - sparsity, atol=0.012)  # 5 standard errors
+    assert np.allclose(active.mean(0), 1 - sparsity, atol=5 * np.sqrt((1 - sparsity) * sparsity / 40_000))
     if kind == "exact":
         assert (active.sum(1) == 3).all()
     else:
@@ -102,9 +103,23 @@ def test_noise_has_its_standard_deviation_and_leaves_the_features_alone():
 
 
 @settings(max_examples=25, deadline=None)
-@given(first=st.integers(0, 1000), count=st.integers(1, 5), batch=st.integers(1, 40), key=st.integers(0, 2**64 - 1))
-def test_a_batch_is_the_same_however_the_stream_is_cut(first, count, batch, key):
-    source = stream(0.6, key=key, kind="bernoulli", noise=0.1)
+@given(
+    first=st.integers(0, 1000),
+    count=st.integers(1, 5),
+    batch=st.integers(1, 40),
+    key=st.integers(0, 2**64 - 1),
+    law=st.sampled_from(
+        [
+            (0.6, "bernoulli", "uniform", 12),
+            (0.99, "bernoulli", "uniform", 70),
+            (0.6, "exact", "uniform", 12),
+            (0.6, "exact", "zipf", 12),
+        ]
+    ),
+)
+def test_a_batch_is_the_same_however_the_stream_is_cut(first, count, batch, key, law):
+    sparsity, kind, firing, n = law
+    source = stream(sparsity, key=key, kind=kind, firing=firing, n=n, noise=0.1)
     together = draw_batches(source, first, count, batch)
     for t in range(count):
         alone = draw_batches(source, first + t, 1, batch)

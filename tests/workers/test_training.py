@@ -92,6 +92,18 @@ def test_packed_is_alone_bit_for_bit(order, cut, tied):
                 assert np.array_equal(getattr(packed.weights, name), getattr(alone[index].weights, name))
 
 
+@pytest.mark.parametrize("stop", [None, {"patience": 30, "tolerance": 0.2}])
+def test_drawing_ahead_in_a_second_thread_changes_no_number(stop):
+    training = Training.model_validate({"steps": 130, "batch_size": 1024, "stop": stop})  # chunks of 16 steps
+    models = [model("topk:2"), model("relu", "truth")]
+    at_once, ahead = (train(models, stream(), training, False, prefetch=prefetch) for prefetch in (False, True))
+    assert any(len(one.losses) < 130 for one in ahead) == (stop is not None)
+    for one, other in zip(at_once, ahead, strict=True):
+        assert np.array_equal(one.losses, other.losses)
+        for part, same in zip(_parts(one.weights), _parts(other.weights), strict=True):
+            assert np.array_equal(part, same)
+
+
 STOP = {"patience": 10, "tolerance": 0.05}
 
 
