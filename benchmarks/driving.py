@@ -78,8 +78,9 @@ class Heard:
 
 def drive(spec: JobSpec, actors: int, sleep: float, look_at: tuple[int, ...] = ()) -> tuple[Heard, float]:
     """A real run of the driver with so many actors; what it heard, and its wall seconds from a cluster that is up."""
-    from workers.cluster import choose_seat, live_nodes, open_cluster, thread_variables
+    from workers.cluster import live_nodes, open_cluster, thread_variables
     from workers.fan_out import Job, fan_out
+    from workers.seat import choose_seat
 
     with tempfile.TemporaryDirectory(prefix="sc") as scratch, ExitStack() as cluster:
         os.environ |= {SECONDS: str(sleep), LOG: f"{scratch}/log", "PYTHONPATH": str(ROOT)}
@@ -88,7 +89,7 @@ def drive(spec: JobSpec, actors: int, sleep: float, look_at: tuple[int, ...] = (
         planner = open_planner(spec, FolderStock(folder, frozenset()))
         job = Job(spec, plant_dictionary(spec.data), folder, f"{scratch}/out")
         heard = Heard(Path(scratch) / "log", look_at=look_at)
-        fan_out(job, planner, choose_seat(spec.resources, live_nodes()), heard, scratch, TRAIN_SLEEPING)
+        fan_out(job, planner, choose_seat(spec.resources, list(live_nodes().values())), heard, scratch, TRAIN_SLEEPING)
         seconds = time.monotonic() - heard.began
         heard.starts = _first_times(heard)
         return heard, seconds

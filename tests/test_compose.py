@@ -1,7 +1,6 @@
 """docker-compose.yml: what it promises, and its commands as processes of this machine, from a spec to its diagram."""
 
 import hashlib
-import os
 import re
 import shutil
 import socket
@@ -15,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks.ray_nodes import free_of_ray
 from saephase.command import command_parser
 from service.settings import PREFIX, environment_settings
 from tests.compose import ROOT, VARIABLE, Stack, command_of, read_compose
@@ -175,7 +175,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             "api:8000": free_port(),
             "postgres:5432": postgres.port,
             "store:7070": free_port(),
-            "ray-head:6379": _free_of_ray(),
+            "ray-head:6379": free_of_ray(),
         }
         stack = Stack(DOCUMENT, places, home, scratch)
         stack.write_programs()
@@ -242,18 +242,6 @@ def test_all_are_healthy_and_stop_within_their_grace(stack: Stack) -> None:
         assert stack.tell_to_stop(name) in (0, -15, 143), stack.log(name)
     assert not stack.healthy(stack.service("api"))
     assert not stack.healthy(stack.service("worker"))
-
-
-def _free_of_ray() -> int:
-    """A free port where none of Ray's own workers will listen."""
-    for port in range(20_000 + os.getpid() % 5_000, 32_000):
-        with socket.socket() as listener:
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no port is free")
 
 
 def _until_open(port: int) -> None:

@@ -14,6 +14,7 @@ from service.tokens import ROLES
 from tests.compose import ROOT, VARIABLE
 from tests.settings_table import settings_table
 from workers.lease_worker import MAX_DEATHS
+from workers.seat import STEADY_SECONDS
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
@@ -88,6 +89,13 @@ def test_the_proxies_take_the_bodies_and_pauses_that_the_service_takes() -> None
     assert "flush_interval -1" in caddy
 
 
-@pytest.mark.parametrize("told", [f"up to {MAX_DEATHS} times without progress", f"after {MAX_DEATHS} deaths without"])
+@pytest.mark.parametrize(
+    "told",
+    [
+        f"up to {MAX_DEATHS} times without progress",
+        f"after {MAX_DEATHS} deaths without",
+        f"have been the same for {STEADY_SECONDS:g} s",
+    ],
+)
 def test_the_numbers_are_those_of_the_program(told: str) -> None:
     assert told in PAGE

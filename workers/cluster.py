@@ -1,4 +1,4 @@
-"""An address to a Ray cluster: a local one of our own, or one that runs already; and what fits on it."""
+"""An address to a Ray cluster, a local one of our own or one that runs already; and what there is of it."""
 
 import logging
 import math
@@ -9,46 +9,23 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import ray
 from ray._private import services as ray_services
+from ray.exceptions import RayError
 
-from phase_diagrams.spec import Resources
+from workers.address import LOCAL, not_joined, silence
+from workers.seat import ClusterAwayError, ClusterError, Nodes
 
 LOCAL_STORE = 120_000_000
 """Bytes of the local object store beside the dictionary's; above Ray's least of 75 MB, as rows go to files instead."""
 MAX_TEMPORARY = 40
 """Longest folder in which Ray's sockets fit: they add up to 67 of the 107 bytes of a Unix socket's path."""
-REACH_SECONDS = 10.0
-"""Within which the machine of a cluster must answer; heuristic: far above any network's round trip."""
 LEAVE_SECONDS = 5.0
 """What a node that visits a cluster gets to leave it, before it is killed; it needs 1."""
-JOINING = (
-    "is a cluster up there, can its machines reach this one, and is its token in RAY_AUTH_TOKEN or "
-    "~/.ray/auth_token (with RAY_AUTH_MODE=token)?"
-)
-"""What to look at where a cluster cannot be joined."""
-
-
-class ClusterError(RuntimeError):
-    """The cluster cannot be reached, is gone, or has no room for a pack; the message says which and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """What one pack occupies, and how many fit on the cluster at a time."""
-
-    device: Literal["cpu", "cuda"]
-    cpus: float
-    gpus: float
-    slots: int
-
-    @property
-    def bundle(self) -> dict[str, float]:
-        """The request in Ray's words."""
-        return {"CPU": self.cpus} | ({"GPU": self.gpus} if self.gpus else {})
+PERMANENT = ("ersion mismatch", "uthenticat")
+"""What is in Ray's words where a cluster answers and refuses: another version of Python or Ray, a wrong token."""
 
 
 def thread_variables(cpus_per_trial: float) -> dict[str, str]:
@@ -65,8 +42,11 @@ def open_cluster(
     """Start a cluster of our own (address "local") or join one ("auto", "HOST:PORT"), and leave it at the end.
 
     Only a cluster of our own is ended. `cpus` is how many one of our own offers; all of the machine by default. Where
-    no node of the cluster at HOST:PORT runs on this machine, one without CPUs does until the end. Raises ClusterError.
+    no node of the cluster at HOST:PORT runs on this machine, one without CPUs does until the end. Raises ClusterError,
+    and ClusterAwayError where another attempt may succeed.
     """
+    if (silent := silence(address)) is not None:
+        raise ClusterAwayError(silent)
     # Tune would otherwise move each worker into its scratch folder, write logs per trial, and save its state.
     os.environ |= {
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -78,16 +58,16 @@ def open_cluster(
     }
     with ExitStack() as joined:
         try:
-            if address == "local":
+            if address == LOCAL:
                 _start(scratch, variables, store_bytes, cpus)
             else:
                 joined.enter_context(_visit(address, LOCAL_STORE + store_bytes))
                 _join(address, variables)
-        except (OSError, RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:600].rstrip(".")
-            if address == "local":
+        except (OSError, RuntimeError, ValueError, RayError) as error:
+            if address == LOCAL:
+                reason = " ".join(str(error).split())[:600].rstrip(".")
                 raise ClusterError(f"Ray did not start: {reason}") from error
-            raise ClusterError(f"no Ray cluster could be joined at {address}: {reason}; {JOINING}") from error
+            raise _not_joined(address, error) from error
         joined.callback(ray.shutdown)
         yield
 
@@ -111,11 +91,7 @@ def _start(scratch: str, variables: dict[str, str], store_bytes: int, cpus: int 
 @contextmanager
 def _visit(address: str, store_bytes: int) -> Iterator[None]:
     """Have a node of the cluster at HOST:PORT on this machine, since a driver needs one: one that is there, or ours."""
-    host, colon, port = address.rpartition(":")
-    if colon:
-        # Ray itself would try for many minutes.
-        socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS).close()
-    if not colon or _has_node(address):
+    if ":" not in address or _has_node(address):
         yield
         return
     start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", f"--address={address}"]
@@ -159,42 +135,16 @@ def _join(address: str, variables: dict[str, str]) -> None:
     )
 
 
-def choose_seat(resources: Resources, nodes: list[dict[str, float]]) -> Seat:
-    """Resolve a spec's resources against a cluster's nodes, given as {"CPU": .., "GPU": ..}; raises ClusterError.
-
-    A pack must fit on one node, so that a request which no node can ever satisfy is refused here and not waited for.
-    """
-    gpus_there = any(node.get("GPU", 0) > 0 for node in nodes)
-    if resources.device == "cuda" and not gpus_there:
-        raise ClusterError("resources.device is cuda, but the Ray cluster has no GPU; allowed here: auto, cpu")
-    on_gpu = resources.device != "cpu" and gpus_there
-    cpus, gpus = resources.cpus_per_trial, resources.gpus_per_trial if on_gpu else 0.0
-    if gpus > 1 and gpus != round(gpus):
-        raise ClusterError(f"resources.gpus_per_trial is {gpus:g}; above 1, Ray allows whole numbers only")
-    slots = sum(_fits(node, cpus, gpus) for node in nodes)
-    if not slots:
-        most = max((node.get("CPU", 0.0) for node in nodes), default=0.0)
-        most_gpus = max((node.get("GPU", 0.0) for node in nodes), default=0.0)
-        raise ClusterError(
-            f"a pack asks for {cpus:g} CPUs and {gpus:g} GPUs (resources.cpus_per_trial, resources.gpus_per_trial), "
-            f"but no node of the Ray cluster has them together; the largest have {most:g} CPUs and {most_gpus:g} GPUs"
-        )
-    return Seat("cuda" if on_gpu else "cpu", cpus, gpus, slots)
+def _not_joined(address: str, error: Exception) -> ClusterError:
+    text = str(error)
+    if isinstance(error, ValueError) or any(words in text for words in PERMANENT):
+        return ClusterError(not_joined(address, text))
+    return ClusterAwayError(not_joined(address, text))
 
 
-def _fits(node: dict[str, float], cpus: float, gpus: float) -> int:
-    room = math.floor(node.get("CPU", 0.0) / cpus + 1e-9)
-    if gpus >= 1:
-        room = min(room, math.floor(node.get("GPU", 0.0) / gpus + 1e-9))
-    elif gpus > 0:
-        # A fraction comes from one GPU: 0.4 fits twice on each, not five times on two.
-        room = min(room, math.floor(node.get("GPU", 0.0)) * math.floor(1 / gpus + 1e-9))
-    return room
-
-
-def live_nodes() -> list[dict[str, float]]:
-    """The resources of the cluster's live nodes."""
-    return [node["Resources"] for node in _nodes() if node["Alive"]]
+def live_nodes() -> Nodes:
+    """The resources of the cluster's live nodes, by their ids."""
+    return {node["NodeID"]: node["Resources"] for node in _nodes() if node["Alive"]}
 
 
 def lost_part() -> str | None:

@@ -18,10 +18,10 @@ from phase_diagrams.pace_cache import read_paces
 from phase_diagrams.pack import Pack
 from phase_diagrams.planner import Planner
 from phase_diagrams.spec import JobSpec, spec_json
-from workers.cluster import Seat
 from workers.pack_queue import Failure, PackQueue
 from workers.pack_trainer import Order, PackTrainer
 from workers.searcher import FailureReasons, PackSearcher
+from workers.seat import Seat
 
 MAX_STARTS = 3
 """Runs of Tune in a row that may break down without one finished pack; heuristic: Tune is then not the cause."""

@@ -22,11 +22,13 @@ from phase_diagrams.report import MANIFEST, write_report
 from phase_diagrams.spec import JobSpec, read_spec, spec_json
 from phase_diagrams.summary import Summary
 from phase_diagrams.trial import trial_namer
+from workers.absence import Absence, Patience
+from workers.address import LOCAL, silence
 from workers.folder_lock import lock_folder
 from workers.kernel_cache import COMPILING, kernels_compiled
 from workers.planners import open_planner
 from workers.progress import Progress, remaining_seconds
-from workers.ray_process import RayProcess, start_driver
+from workers.ray_process import HEAD_GONE, RayProcess, start_driver
 from workers.stock import FolderStock
 
 RUN_PACK = "workers.pack_run:run_pack"
@@ -51,6 +53,14 @@ class JobError(RuntimeError):
     def __init__(self, message: str, detail: str = "", accident: bool = False) -> None:
         super().__init__(message)
         self.detail, self.accident = detail, accident
+
+
+class _AwayError(JobError):
+    """The Ray cluster that the job is to join is away, and may be there in a moment."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(_to_mend(reason))
+        self.reason = reason
 
 
 class Listener(Protocol):
@@ -100,17 +110,19 @@ def run_job(
     location: str,
     *,
     listener: Listener,
-    address: str = "local",
+    address: str = LOCAL,
     train: str = RUN_PACK,
     reuse: Sequence[str] = (),
     lock: bool = True,
+    patience: Patience | None = None,
 ) -> Outcome:
     """Train what the folder lacks of the spec's trials, merge all rows, and draw the diagram from them.
 
     `location` is a path or URI; `address` is local, auto or HOST:PORT; `reuse` are folders of earlier jobs, whose rows
-    are copied; `lock` is false for one who holds the folder by a lease. Trials that fail in every attempt are left out
-    of the diagram and come back in the outcome. Raises JobError where the run cannot go on, SpecError where the
-    dictionary cannot be planted, FolderBusyError, and OSError from the folder.
+    are copied; `lock` is false for one who holds the folder by a lease; with `patience` a cluster that is away is
+    waited for. Trials that fail in every attempt are left out of the diagram and come back in the outcome. Raises
+    JobError where the run cannot go on, SpecError where the dictionary cannot be planted, FolderBusyError, and OSError
+    from the folder.
     """
     folder = open_folder(location)
     with lock_folder(folder) if lock else nullcontext():
@@ -125,7 +137,7 @@ def run_job(
         began, (device, seconds) = time.monotonic(), earlier_run(folder)
         if missing:
             account = _Account(planner.reused, planner.expected, listener)
-            trained = _train(spec, stock, location, address, train, account, listener)
+            trained = _train(spec, stock, location, address, train, account, listener, patience)
         else:
             trained = _Trained(plant(spec), device, ())
         if trained.given_up:
@@ -208,38 +220,70 @@ def _train(
     train: str,
     account: "_Account",
     listener: Listener,
+    patience: Patience | None,
 ) -> _Trained:
     """Run the missing trials in a process that drives Ray, while the dictionary is planted here."""
     place = location if "://" in location and not location.startswith("file:") else stock.folder.root
-    listener.say("starting Ray" if address == "local" else f"joining Ray at {address}")
-    if address == "local" and spec.resources.device != "cuda" and not kernels_compiled():
+    listener.say("starting Ray" if address == LOCAL else f"joining Ray at {address}")
+    if address == LOCAL and spec.resources.device != "cuda" and not kernels_compiled():
         listener.say(COMPILING)
-    with start_driver(spec_json(spec), place, address, train, stock.sources) as driver:
-        dictionary = plant(spec)
-        driver.send_dictionary(dictionary)
-        _listen(driver, account)
-    return _Trained(dictionary, account.device, tuple(account.given_up))
+    absence = None if patience is None or address == LOCAL else Absence(patience)
+    dictionary: npt.NDArray[np.float32] | None = None
+    while True:
+        try:
+            if (silent := silence(address)) is not None:
+                raise _AwayError(silent)
+            trained_on = absence.trained_on if absence else None
+            with start_driver(
+                spec_json(spec), place, address, train, stock.sources, absence is not None, trained_on
+            ) as driver:
+                dictionary = plant(spec) if dictionary is None else dictionary
+                driver.send_dictionary(dictionary)
+                _listen(driver, account, absence)
+            return _Trained(dictionary, account.device, tuple(account.given_up))
+        except _AwayError as error:
+            if absence is None:
+                raise
+            absence.wait(error.reason)
 
 
-def _listen(driver: RayProcess, account: "_Account") -> None:
+def _listen(driver: RayProcess, account: "_Account", absence: Absence | None) -> None:
+    waiting = absence
     for event in driver.events():
         kind = event["event"]
         if kind == "done":
             return
+        if kind == "away":
+            raise _AwayError(event["message"])
         if kind == "refused":
             raise _refusal(event["message"], account)
         if kind == "broke":
             raise JobError(f"The run broke off: {event['message']}. {AGAIN}", event["detail"])
+        if kind == "lost" and waiting:
+            raise _AwayError(f"its {event['part']} ended")
         if kind == "lost":
             raise JobError(f"The Ray cluster is lost: its {event['part']} ended. {AGAIN}", accident=True)
+        if kind == "waiting" and waiting:
+            waiting.tell(event["message"])
+            continue
+        if kind == "connected" and waiting:
+            waiting.end(event["device"])
+            waiting = None
         account.take(event)
-    raise JobError(f"The process that drives Ray ended without a word. {AGAIN}", driver.last_words(), accident=True)
+    words = driver.last_words()
+    if HEAD_GONE in words:
+        raise JobError(f"The Ray cluster is lost: its head does not answer. {AGAIN}", words, accident=True)
+    raise JobError(f"The process that drives Ray ended without a word. {AGAIN}", words, accident=True)
 
 
 def _refusal(message: str, account: "_Account") -> JobError:
     last = account.given_up[-1] if account.given_up else None
     told = f"{message}; the last error was: {last.reason}" if last else message
-    return JobError(f"{told.rstrip('.')}{'' if told.endswith('?') else '.'} {MEND}", last.detail if last else "")
+    return JobError(_to_mend(told), last.detail if last else "")
+
+
+def _to_mend(reason: str) -> str:
+    return f"{reason.rstrip('.')}{'' if reason.endswith('?') else '.'} {MEND}"
 
 
 class _Account:

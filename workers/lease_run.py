@@ -23,6 +23,7 @@ from workers.ray_driver import Events
 if TYPE_CHECKING:
     from phase_diagrams.spec import JobSpec
     from workers.job import Outcome
+    from workers.seat import Device
 
 LOST = 75
 """Exit code of a process that ended itself; EX_TEMPFAIL of sysexits.h: another attempt may succeed."""
@@ -39,6 +40,8 @@ class Order:
     """Of the Ray cluster: local, auto or HOST:PORT."""
     train: str
     """The training function as "module:name"; empty to draw what is finished and train nothing."""
+    trained_on: "Device | None"
+    """The device of the job's earlier packs on this cluster; None where none has been seen to fit."""
     deadline: float
     """In monotonic seconds, which count alike in every process of a machine."""
 
@@ -82,13 +85,28 @@ class Lifeline:
 class Teller:
     """Passes on what a run says, while the lease lasts."""
 
-    def __init__(self, events: Events, lifeline: Lifeline) -> None:
-        self._events, self._lifeline = events, lifeline
+    def __init__(self, events: Events, lifeline: Lifeline, trained_on: "Device | None") -> None:
+        self._events, self._lifeline, self._trained_on = events, lifeline, trained_on
 
     def say(self, text: str) -> None:
         """A sentence for people."""
         self._lifeline.check()
         self._events.send("message", text=text)
+
+    def warn(self, text: str) -> None:
+        """A sentence for people about something that is amiss."""
+        self._lifeline.check()
+        self._events.send("warning", text=text)
+
+    @property
+    def trained_on(self) -> "Device | None":
+        """The device of the job's earlier packs on this cluster."""
+        return self._trained_on
+
+    def seated(self, device: "Device") -> None:
+        """The job has its place on the cluster."""
+        self._trained_on = device
+        self._events.send("seated", device=device)
 
     def progress(self, progress: Progress) -> None:
         """Where the run is now."""
@@ -109,7 +127,7 @@ def main() -> None:
     events = Events(os.dup(1))
     os.dup2(2, 1)  # whatever a library prints is no event
     try:
-        events.send("ended", **_run(order, Teller(events, lifeline)))
+        events.send("ended", **_run(order, Teller(events, lifeline, order.trained_on)))
     finally:
         os._exit(0)  # nothing here is worth an orderly end, which an object store's threads can keep from coming
 
@@ -135,18 +153,19 @@ def _run(order: Order, teller: Teller) -> dict[str, object]:
             reuse=order.reuse,
             # The lease is the lock; a lock of the folder would be held for ever by a process that was stopped.
             lock=False,
+            patience=teller,
         )
         return _ended(spec, outcome)
     except SpecError as error:
         return {"status": "failed", "error": f"The spec cannot be used: {error}.", "final": True}
     except JobError as error:
         _keep_detail(order.folder, error.detail)
-        error_text = _in_service_words(str(error))
-        return {"status": "failed", "error": error_text, "final": False, "accident": error.accident}
+        text = _without_advice(str(error))
+        return {"status": "failed", "error": text, "final": False, "accident": error.accident}
     except Exception as error:
         _keep_detail(order.folder, traceback.format_exc())
         text = f"{type(error).__name__}: {' '.join(str(error).split())}."
-        return {"status": "failed", "error": _in_service_words(text), "final": False}
+        return {"status": "failed", "error": text, "final": False}
 
 
 def draw_finished(spec: "JobSpec", location: str, teller: Teller) -> None:
@@ -187,10 +206,11 @@ def _ended(spec: "JobSpec", outcome: "Outcome") -> dict[str, object]:
     return {"status": "failed", "error": error, "final": True}
 
 
-def _in_service_words(text: str) -> str:
-    from workers.job import AGAIN
+def _without_advice(text: str) -> str:
+    """An error without what one at a terminal would do next."""
+    from workers.job import AGAIN, MEND
 
-    return f"{text.removesuffix(AGAIN).rstrip()} Nothing finished is lost: resume the job, it continues."
+    return text.removesuffix(AGAIN).removesuffix(MEND).rstrip()
 
 
 def _keep_detail(location: str, detail: str) -> None:

@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from phase_diagrams.folder import open_folder
 from workers.lease_child import start_child
@@ -14,6 +14,9 @@ from workers.lease_keeper import Keeper
 from workers.lease_run import Order
 from workers.lease_service import Lease, LeaseLostError, LeaseService, ServiceAwayError, ServiceRefusedError, Status
 from workers.progress import Progress
+
+if TYPE_CHECKING:
+    from workers.seat import Device
 
 FIRST_POLL, LONGEST_POLL = 0.2, 2.0
 """Seconds between questions for a job; they grow while there is none."""
@@ -28,6 +31,8 @@ LONGEST_PAUSE = 30.0
 """Seconds between attempts, at most."""
 MAX_ERROR = 10_000
 """Longest error that is told; the whole is in error.txt."""
+RESUME = "Nothing finished is lost: resume the job, it continues."
+"""What a person can do about a failed job."""
 PROBE_BYTES = 1 << 20
 """What must fit into the folder before another attempt; a full disk often has room for a few bytes."""
 
@@ -67,6 +72,8 @@ class Worker:
         self._service, self._name, self._address, self._train = service, name, address, train
         self._inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._stopping = threading.Event()
+        self._trained_on: tuple[str, Device] | None = None
+        """The job whose packs were last seen to fit on the cluster, and the device."""
         self._lost: Lease | None = None
         """A lease that was given up while the service was away, which may still count it."""
 
@@ -153,7 +160,9 @@ class Worker:
             if self._wait_for_storage(lease, keeper):
                 continue
             if failures >= MAX_FAILURES or deaths >= MAX_DEATHS:
-                return _Ending("failed", f"After {failures + deaths} attempts without progress: {text}", False)
+                stop = "" if text.endswith((".", "?")) else "."
+                told = f"After {failures + deaths} attempts without progress: {text}{stop} {RESUME}"
+                return _Ending("failed", told, False)
             pause = min(LONGEST_PAUSE, 2.0 ** (failures + deaths - 2))
             keeper.report("warning", text=f"{text.rstrip('.')}; the job is started again")
             logger.warning("%s", text, extra={"job_id": lease.job_id})
@@ -163,7 +172,9 @@ class Worker:
         """One process from start to end: its last event."""
         heard: queue.SimpleQueue[object] = self._inbox
         this = object()  # events of an earlier process may still lie in the inbox
-        order = Order(lease.spec, lease.folder, lease.reuse, self._address, train, keeper.deadline)
+        known = self._trained_on
+        trained_on = known[1] if known and known[0] == lease.job_id else None
+        order = Order(lease.spec, lease.folder, lease.reuse, self._address, train, trained_on, keeper.deadline)
         with start_child(order, lambda event: heard.put((this, event))) as child:
             keeper.follow(child.extend)
             while True:
@@ -173,6 +184,11 @@ class Worker:
                 event: dict[str, Any] = what[1]
                 if event["event"] == "message":
                     keeper.report("message", text=event["text"])
+                elif event["event"] == "warning":
+                    logger.warning("%s", event["text"], extra={"job_id": lease.job_id})
+                    keeper.report("warning", text=event["text"])
+                elif event["event"] == "seated":
+                    self._trained_on = lease.job_id, event["device"]
                 elif event["event"] == "estimate":
                     keeper.report("estimate", **event["news"])
                 elif event["event"] == "progress":

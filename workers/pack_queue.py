@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import pyarrow as pa
@@ -15,6 +15,9 @@ from phase_diagrams.trial import Trial
 
 ATTEMPTS = 2
 """Runs of a pack before it is halved, or given up if it holds one trial: the contract's "retried once"."""
+LOSSES = 5
+"""Nodes that a pack may lose before the next one counts as its own failure; heuristic: more than accidents explain, few
+enough that a pack which takes its machine down is halved in the end."""
 HOPELESS = 20
 """Given up trials, before the first pack has finished, after which the rest is not tried; heuristic: the cause is then
 not a trial but the installation, and every attempt costs the start of a process."""
@@ -28,11 +31,18 @@ Answer = Literal["retry", "halve", "give_up"]
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A pack and how often it was started before."""
+    """A pack and what became of its earlier runs."""
 
     pack: Pack
     failures: int = 0
+    losses: int = 0
+    """Runs that ended with their node."""
     halved: bool = False
+
+    @property
+    def tried(self) -> bool:
+        """Whether it, or what it was a half of, has run before."""
+        return self.failures > 0 or self.losses > 0 or self.halved
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +117,19 @@ class PackQueue:
                 self._cut_anew(self._cost / self._seconds)
         return pack
 
-    def fail(self, ticket: str, reason: str) -> Failure:
+    def fail(self, ticket: str, reason: str, node_lost: bool = False) -> Failure:
         """A pack did not finish: run it again, or its halves, or give its one trial up.
 
-        What comes back is tried at once, so that a trial that cannot be trained is found while much else is left.
+        The loss of a node is not held against it. What comes back is tried at once, so that a trial that cannot be
+        trained is found while much else is left.
         """
         attempt = self._running.pop(ticket)
         failed, pack = attempt.failures + 1, attempt.pack
+        if node_lost and attempt.losses < LOSSES:
+            self._return(replace(attempt, losses=attempt.losses + 1))
+            return Failure(pack, reason, "retry")
         if failed < ATTEMPTS:
-            self._return(Attempt(pack, failed))
+            self._return(replace(attempt, failures=failed))
             return Failure(pack, reason, "retry")
         if len(pack.trials) > 1:
             self._return(*(Attempt(half, halved=True) for half in halve(pack)))
@@ -158,8 +172,8 @@ class PackQueue:
     def _cut_anew(self, speed: float) -> None:
         """Packs end sooner than they can be handed out: cut longer ones, but leave what failed before as it is."""
         self._speed = speed
-        tried = [attempt for attempt in self._waiting if attempt.failures or attempt.halved]
-        fresh = [attempt.pack for attempt in self._waiting if not (attempt.failures or attempt.halved)]
+        tried = [attempt for attempt in self._waiting if attempt.tried]
+        fresh = [attempt.pack for attempt in self._waiting if not attempt.tried]
         packs = self._cut([trial for pack in fresh for trial in pack.trials])
         self._waiting = deque([*tried, *map(Attempt, packs)])
 

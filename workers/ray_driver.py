@@ -5,8 +5,8 @@ this process of its own, which `workers.ray_process` starts, hears and ends:
 
     python -m workers.ray_driver LIFELINE SCRATCH
 
-Input: a line of JSON (spec, location, address, train, reuse), then the dictionary's float32 in C order. Output: one
-event of JSON per line.
+Input: a line of JSON (spec, location, address, train, reuse, patient, trained_on), then the dictionary's float32 in C
+order. Output: one event of JSON per line.
 """
 
 import json
@@ -44,6 +44,10 @@ class Events:
             self._stream.write(json.dumps({"event": event, **fields}) + "\n")
             self._stream.flush()
 
+    def tell_of_waiting(self, reason: str) -> None:
+        """The cluster is there, but has no room yet."""
+        self.send("waiting", message=reason)
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -80,12 +84,14 @@ def main(lifeline: int, scratch: str) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     # Imported here, after the watch has been forked off: forking a process with threads is not safe.
-    from workers.cluster import ClusterError
     from workers.fan_out import FanOutError
+    from workers.seat import ClusterAwayError, ClusterError
 
     order = json.loads(sys.stdin.buffer.readline())
     try:
         _run(order, scratch, events)
+    except ClusterAwayError as error:
+        events.send("away", message=str(error))
     except (ClusterError, FanOutError) as error:
         events.send("refused", message=str(error))
     except Exception as error:
@@ -99,9 +105,11 @@ def _run(order: dict[str, Any], scratch: str, events: Events) -> None:
 
     from phase_diagrams.folder import find_finished, open_folder
     from phase_diagrams.spec import read_spec
-    from workers.cluster import choose_seat, live_nodes, open_cluster, thread_variables
+    from workers.address import LOCAL
+    from workers.cluster import live_nodes, open_cluster, thread_variables
     from workers.fan_out import Job, fan_out
     from workers.planners import open_planner
+    from workers.seat import await_seat, choose_seat
     from workers.stock import FolderStock
 
     spec = read_spec(order["spec"])
@@ -111,17 +119,20 @@ def _run(order: dict[str, Any], scratch: str, events: Events) -> None:
     patience.daemon = True
     patience.start()
     with open_cluster(order["address"], scratch, variables, dictionary_bytes):
-        seat = choose_seat(spec.resources, live_nodes())
         patience.cancel()
-        events.send("connected", device=seat.device, slots=seat.slots)
         threading.Thread(target=_watch_cluster, args=(events,), daemon=True).start()
+        if order["patient"]:
+            seat = await_seat(spec.resources, live_nodes, order["trained_on"], events.tell_of_waiting)
+        else:
+            seat = choose_seat(spec.resources, list(live_nodes().values()))
+        events.send("connected", device=seat.device, slots=seat.slots)
         floats = np.frombuffer(sys.stdin.buffer.read(dictionary_bytes), np.float32)
         dictionary = floats.reshape(spec.data.n_inputs, spec.data.n_features)
         folder = open_folder(order["location"])
         planner = open_planner(spec, FolderStock(folder, find_finished(folder).trial_ids, order["reuse"]))
         job = Job(spec, dictionary, folder, order["location"])
         fan_out(job, planner, seat, Told(events, planner), scratch, order["train"])
-        if order["address"] == "local":
+        if order["address"] == LOCAL:
             # Nothing of our own cluster is worth an orderly end, which would take seconds.
             events.send("done")
             os._exit(0)
@@ -129,7 +140,7 @@ def _run(order: dict[str, Any], scratch: str, events: Events) -> None:
 
 
 def _give_up(events: Events, address: str) -> None:
-    events.send("refused", message=f"Ray (--address {address}) did not answer within {CONNECT_SECONDS:g} s")
+    events.send("away", message=f"Ray (--address {address}) did not answer within {CONNECT_SECONDS:g} s")
     os._exit(1)
 
 

@@ -19,6 +19,8 @@ from workers.process_session import end_session
 
 PATIENCE = 2.0
 """Seconds that the driver's own watch gets to end the session, before it is ended from here; it needs 0.1."""
+HEAD_GONE = "Failed to connect to GCS"
+"""Ray's last words in the log of a driver that it ends because its cluster's head has been silent for a minute."""
 TAIL = 4000
 """Characters of the driver's log that are kept where it died without a word."""
 
@@ -59,10 +61,17 @@ class RayProcess:
 
 @contextmanager
 def start_driver(
-    spec_text: str, location: str, address: str, train: str, reuse: Sequence[str] = ()
+    spec_text: str,
+    location: str,
+    address: str,
+    train: str,
+    reuse: Sequence[str] = (),
+    patient: bool = False,
+    trained_on: str | None = None,
 ) -> Iterator[RayProcess]:
     """Start the driver of a job, and end it with all that it started when the context is left.
 
+    A patient one waits until there is room on its cluster; `trained_on` is the device that earlier packs had there.
     It dies with this process too, even if this process is killed.
     """
     scratch = tempfile.mkdtemp(prefix="saephase-")
@@ -85,7 +94,15 @@ def start_driver(
     os.close(lifeline)
     try:
         assert process.stdin is not None
-        order = {"spec": spec_text, "location": location, "address": address, "train": train, "reuse": list(reuse)}
+        order = {
+            "spec": spec_text,
+            "location": location,
+            "address": address,
+            "train": train,
+            "reuse": list(reuse),
+            "patient": patient,
+            "trained_on": trained_on,
+        }
         process.stdin.write(json.dumps(order).encode() + b"\n")
         process.stdin.flush()
         yield RayProcess(process, Path(scratch))

@@ -15,6 +15,9 @@ from workers.pack_trainer import pack_config
 MAX_REASON = 600
 """Longest reason that is kept of a failure; heuristic: a readable paragraph."""
 
+NODE_LOST = ("its node has died", "the actor's node was", "ActorUnavailableError")
+"""What is in Ray's words where an actor ended with its node; the last while it does not know yet what became of it."""
+
 UNSEEN = (
     "A worker wrote its rows where this process cannot see them: the output folder must be one that all nodes of the "
     "cluster share, or a URI such as s3://bucket/folder"
@@ -80,7 +83,7 @@ class PackSearcher(Searcher):
     def fail(self, trial_id: str, text: str) -> None:
         """Hand a failed pack back to the queue; `text` is all that is known of the cause."""
         if self._packs.pop(trial_id, None) is not None:
-            self._on_fail(self._queue.fail(trial_id, reason_of(text)), text)
+            self._on_fail(self._queue.fail(trial_id, reason_of(text), lost_its_node(text)), text)
 
     def fail_running(self, text: str) -> None:
         """Tune itself failed: hand back every pack that it held."""
@@ -108,9 +111,16 @@ class FailureReasons(Callback):
         self._searcher.fail(trial.trial_id, text)
 
 
+def lost_its_node(text: str) -> bool:
+    """Whether an error text says that a pack's node died or cannot be reached, which is not the pack's fault."""
+    return any(words in text for words in NODE_LOST)
+
+
 def reason_of(text: str) -> str:
     """What an error text says, in one line."""
+    if lost_its_node(text):
+        return "its node was lost"
     if "ActorDiedError" in text or "actor died" in text or "worker process has died" in text:
-        return "its worker process died (killed, out of memory, or its node was lost)"
+        return "its worker process died (killed, or out of memory)"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return (lines[-1] if lines else "no reason is known")[:MAX_REASON]

@@ -2,24 +2,17 @@ import pytest
 
 from phase_diagrams.folder import open_folder
 from tests.service.conftest import make_settings
+from tests.service.object_store import KEYS, object_store
 from tests.service.running import FakeWorker, running, submit
 
 
 @pytest.fixture
 def store(monkeypatch):
-    """An S3-compatible store, and the URI of a folder in it."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    server = ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(Bucket="lab")
-    yield f"s3://lab/saephase?endpoint_override=http://{host}:{port}&region=us-east-1"
-    server.stop()
+    """The URI of a folder in an S3-compatible store."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    with object_store() as uri:
+        yield uri
 
 
 def test_a_job_lives_in_an_object_store_as_in_a_folder(store, tmp_path):

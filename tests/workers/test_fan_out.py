@@ -16,9 +16,10 @@ from phase_diagrams.spec import JobSpec, parse_spec
 from phase_diagrams.trial import grid_trials, trial_namer
 from tests.phase_diagrams.planners import Curious, Listed
 from tests.workers.trainers import CONTROL, TRAIN_FAKE, Control
-from workers.cluster import Seat, choose_seat, live_nodes, lost_part, open_cluster, thread_variables
+from workers.cluster import live_nodes, lost_part, open_cluster, thread_variables
 from workers.fan_out import FanOutError, Job, fan_out, row_reader
 from workers.pack_queue import ATTEMPTS, Failure
+from workers.seat import Seat, choose_seat
 
 ROOT = Path(__file__).parents[2]
 
@@ -85,7 +86,7 @@ def run(
     planner: Planner | None = None,
 ) -> Heard:
     heard = Heard()
-    seat = choose_seat(spec.resources, live_nodes())
+    seat = choose_seat(spec.resources, list(live_nodes().values()))
     dictionary = np.ones((spec.data.n_inputs, spec.data.n_features), np.float32)
     job = Job(spec, dictionary, open_folder(str(place)), str(place))
     name = trial_namer(spec)
@@ -185,7 +186,7 @@ def test_rows_that_do_not_fit_the_pack_are_never_written(control: Control, tmp_p
 
 
 def test_the_seat_is_what_the_spec_asks_for(control: Control) -> None:
-    nodes = live_nodes()
+    nodes = list(live_nodes().values())
     assert choose_seat(a_spec().resources, nodes) == Seat("cpu", 1.0, 0.0, 2)
     assert choose_seat(a_spec(cpus_per_trial=0.5, device="cpu").resources, nodes).slots == 4
 

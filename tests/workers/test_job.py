@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import workers.absence
 import workers.job
 from phase_diagrams.folder import find_finished, open_folder, read_trials, same_results, write_pack
 from phase_diagrams.pack import cut_packs
@@ -157,6 +158,7 @@ class Spoken:
     [
         ({"event": "lost", "part": "raylet"}, "its raylet ended. Nothing finished is lost: run the same", ""),
         ({"event": "refused", "message": "no room"}, "no room. Nothing finished is lost", ""),
+        ({"event": "away", "message": "is it up?"}, "is it up. Nothing finished is lost".replace(".", r"\?", 1), ""),
         ({"event": "broke", "message": "KeyError: 1", "detail": "where"}, "broke off: KeyError: 1", "where"),
         (None, "ended without a word", "what its log ended with"),
     ],
@@ -171,6 +173,74 @@ def test_a_driver_that_ends_early_is_one_paragraph_and_a_reason(
         run_job(a_spec(), str(tmp_path / "out"), listener=Heard())
     assert detail in caught.value.detail
     assert "\n" not in str(caught.value)
+
+
+@dataclass
+class Patient:
+    """One who waits for a cluster."""
+
+    trained_on: Any = None
+    heard: list[str] = field(default_factory=list)
+
+    def warn(self, text: str) -> None:
+        self.heard.append(f"warning: {text}")
+
+    def say(self, text: str) -> None:
+        self.heard.append(text)
+
+    def seated(self, device: Any) -> None:
+        self.trained_on = device
+        self.heard.append(f"seated on {device}")
+
+
+def test_a_cluster_that_is_away_is_waited_for_with_one_warning_and_longer_and_longer_pauses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected = {"event": "connected", "device": "cuda", "slots": 1}
+    drivers = [
+        Spoken({"event": "away", "message": "nobody is there"}),
+        Spoken({"event": "away", "message": "still nobody"}),
+        Spoken({"event": "waiting", "message": "no room"}, {"event": "lost", "part": "raylet"}),
+        Spoken({"event": "waiting", "message": "no room"}, connected, {"event": "done"}),
+    ]
+    begun: list[tuple[Any, ...]] = []
+    pauses: list[float] = []
+    monkeypatch.setattr(workers.job, "start_driver", lambda *given: begun.append(given[-2:]) or drivers.pop(0))
+    monkeypatch.setattr(workers.absence.time, "sleep", pauses.append)
+    patient = Patient("cuda")
+    run_job(a_spec(), str(tmp_path / "out"), listener=Heard(), address="auto", patience=patient)
+    assert patient.heard == [
+        "warning: the Ray cluster is away (nobody is there); waiting until it is there",
+        "the Ray cluster is there; the job goes on",
+        "seated on cuda",
+    ]
+    assert pauses == [1.0, 1.5, 2.25]
+    assert begun == [(True, "cuda")] * 4
+
+
+def test_a_driver_that_ray_ended_for_want_of_a_head_tells_of_the_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = Spoken({"event": "connected", "device": "cpu", "slots": 1})
+    monkeypatch.setattr(
+        said, "last_words", lambda: "exit code 1\nrpc_client.h:204: Failed to connect to GCS within 60 s"
+    )
+    monkeypatch.setattr(workers.job, "start_driver", lambda *_: said)
+    with pytest.raises(JobError, match="its head does not answer") as caught:
+        run_job(a_spec(), str(tmp_path / "out"), listener=Heard())
+    assert caught.value.accident
+
+
+def test_a_joined_cluster_that_is_lost_in_the_middle_is_an_accident(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = Spoken({"event": "connected", "device": "cpu", "slots": 1}, {"event": "lost", "part": "raylet"})
+    monkeypatch.setattr(workers.job, "start_driver", lambda *_: said)
+    patient = Patient()
+    with pytest.raises(JobError, match="its raylet ended") as caught:
+        run_job(a_spec(), str(tmp_path / "out"), listener=Heard(), address="auto", patience=patient)
+    assert caught.value.accident
+    assert patient.heard == ["seated on cpu"]
 
 
 @pytest.mark.usefixtures("no_ray")

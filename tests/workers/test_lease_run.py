@@ -10,7 +10,8 @@ from phase_diagrams.spec import parse_spec
 from phase_diagrams.trial import grid_trials
 from tests.saephase.processes import alive, descendants, environment, wait_for
 from tests.workers.trainers import CONTROL, TRAIN_FAKE, Control, fake_rows
-from workers import lease_child
+from workers import lease_child, lease_run
+from workers.job import AGAIN, MEND
 from workers.lease_child import start_child
 from workers.lease_run import LOST, Order, read_order
 
@@ -21,7 +22,7 @@ SPEC: dict[str, Any] = {
 
 
 def an_order(place: Path, seconds: float, train: str = TRAIN_FAKE, reuse: tuple[str, ...] = ()) -> Order:
-    return Order(SPEC, str(place / "out"), reuse, "local", train, time.monotonic() + seconds)
+    return Order(SPEC, str(place / "out"), reuse, "local", train, None, time.monotonic() + seconds)
 
 
 def test_an_order_round_trips(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_what_is_finished_of_a_stopped_job_is_drawn(tmp_path: Path) -> None:
 
 def test_a_spec_that_cannot_be_used_and_a_folder_that_cannot_be_written_are_told(tmp_path: Path) -> None:
     heard = Heard()
-    order = Order({"data": {}}, str(tmp_path / "out"), (), "local", TRAIN_FAKE, time.monotonic() + 60)
+    order = Order({"data": {}}, str(tmp_path / "out"), (), "local", TRAIN_FAKE, None, time.monotonic() + 60)
     with start_child(order, heard.append):
         wait_for(lambda: heard, 30)
     assert (heard[0]["status"], heard[0]["final"]) == ("failed", True)
@@ -93,3 +94,8 @@ def test_a_spec_that_cannot_be_used_and_a_folder_that_cannot_be_written_are_told
 def test_exit_codes_are_told_in_words() -> None:
     assert lease_child._ending(-9) == "the process that ran it was killed (SIGKILL)"
     assert "exit code 3" in lease_child._ending(3)
+
+
+def test_a_job_in_a_service_is_not_told_to_run_a_command() -> None:
+    for advice in (AGAIN, MEND):
+        assert lease_run._without_advice(f"no room. {advice}") == "no room."

@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,12 +44,13 @@ class Lab:
     before: frozenset[str] = frozenset()
     begun: int = 0
 
-    def start_worker(self, name: str) -> Running:
+    def start_worker(self, name: str, *options: str) -> Running:
         worker = start_command(
             "--url",
             self.service.url,
             "--name",
             name,
+            *options,
             module=self.module,
             **{CONTROL: str(self.control.folder)},
         )
@@ -78,12 +80,18 @@ class Lab:
 
 @pytest.fixture(params=[pytest.param("light", marks=pytest.mark.long), pytest.param("fake", marks=pytest.mark.soak)])
 def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    with open_lab(tmp_path, f"tests.workers.{request.param}_worker") as found:
+        yield found
+
+
+@contextmanager
+def open_lab(tmp_path: Path, module: str) -> Iterator[Lab]:
     settings = Settings(
         database=f"sqlite:///{tmp_path / 'jobs.sqlite3'}", storage=str(tmp_path), lease_seconds=LEASE, poll_seconds=0.1
     )
     control = Control(tmp_path / "control")
     with running(settings) as service, Client(service.url) as client:
-        lab = Lab(service, control, client, f"tests.workers.{request.param}_worker")
+        lab = Lab(service, control, client, module)
         try:
             yield lab
         finally:
@@ -227,6 +235,30 @@ def test_trials_that_always_fail_fail_the_job_and_the_rest_is_drawn(lab: Lab) ->
     code, _, said = worker.end(timeout=10)
     assert code == 0
     assert all(json.loads(line)["message"] for line in said.splitlines() if line.startswith("{"))
+
+
+@pytest.mark.long
+def test_a_cluster_that_is_away_is_waited_for_and_cancelling_is_not(tmp_path: Path) -> None:
+    with open_lab(tmp_path, "tests.workers.light_worker") as lab, socket.socket() as head:
+        head.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        worker = lab.start_worker("patient", "--address", address)
+        first, second = (lab.client.submit(parse_spec({**SPEC, "name": name}))["id"] for name in ("first", "second"))
+        warning = next(event for event in lab.client.events(first) if event.type == "warning").data["text"]
+        assert warning.startswith(f"the Ray cluster is away (no Ray cluster could be joined at {address}: ")
+        assert "refused" in warning
+        lab.client.cancel(first)
+        assert lab.client.wait(first, timeout=30)["status"] == "cancelled"
+        assert next(event for event in lab.client.events(second) if event.type == "warning")
+        time.sleep(LEASE + 1)
+        assert lab.client.get(second)["status"] == "running"
+        head.listen()
+        assert lab.client.wait(second, timeout=60)["status"] == "succeeded"
+        assert len(lab.events(second, "warning")) == 1
+        said = [event["text"] for event in lab.events(second, "message")]
+        assert said.count("the Ray cluster is there; the job goes on") == 1
+        worker.send(signal.SIGTERM)
+        assert worker.end(timeout=10)[0] == 0
 
 
 def test_a_worker_without_a_service_waits_and_stops_at_once() -> None:

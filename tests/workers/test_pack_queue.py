@@ -11,7 +11,7 @@ from phase_diagrams.spec import JobSpec, parse_spec
 from phase_diagrams.trial import grid_trials, trial_namer
 from tests.phase_diagrams.planners import Curious, Listed
 from tests.workers.trainers import fake_rows
-from workers.pack_queue import ATTEMPTS, FASTER, HOPELESS, PackQueue
+from workers.pack_queue import ATTEMPTS, FASTER, HOPELESS, LOSSES, PackQueue
 
 
 def a_spec(seeds: int = 2, widths: int = 4) -> JobSpec:
@@ -92,6 +92,29 @@ def test_a_pack_is_retried_as_it_is_before_it_is_halved() -> None:
     halves = [queue.take("c"), queue.take("d")]
     assert pack is not None
     assert [trial for half in halves if half for trial in half.trials] == list(pack.trials)
+
+
+def test_the_loss_of_a_node_is_held_against_a_pack_only_when_it_loses_one_after_another() -> None:
+    spec = a_spec()
+    queue = PackQueue(spec, GridPlanner(spec))
+    pack = queue.take("0")
+    for loss in range(LOSSES):
+        assert queue.fail(str(loss), "its node was lost", node_lost=True).answer == "retry"
+        assert queue.take(str(loss + 1)) == pack
+    assert queue.fail(str(LOSSES), "its node was lost", node_lost=True).answer == "retry"
+    assert queue.take("a") == pack
+    assert queue.fail("a", "its node was lost", node_lost=True).answer == "halve"
+
+
+def test_a_failure_before_the_loss_of_nodes_still_counts() -> None:
+    spec = a_spec()
+    queue = PackQueue(spec, GridPlanner(spec))
+    queue.take("a")
+    queue.fail("a", "why")
+    queue.take("b")
+    queue.fail("b", "its node was lost", node_lost=True)
+    queue.take("c")
+    assert queue.fail("c", "why").answer == "halve"
 
 
 def test_a_run_in_which_everything_fails_ends_early() -> None:

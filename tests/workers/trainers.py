@@ -19,6 +19,7 @@ from phase_diagrams.spec import JobSpec
 from phase_diagrams.tables import METRICS, TRIALS
 
 TRAIN_FAKE = "tests.workers.trainers:train_fake"
+TRAIN_SLOWLY = "tests.workers.trainers:train_slowly"
 CONTROL = "SAEPHASE_TEST_CONTROL"
 
 
@@ -61,6 +62,18 @@ def train_fake(spec: JobSpec, dictionary: npt.NDArray[np.float32], pack: Pack, d
         if _chosen(folder, orders, "die", trial_id):
             os.kill(os.getpid(), signal.SIGKILL)
     rows = fake_rows(spec, pack)
+    _log(folder, "end", pack)
+    return rows
+
+
+def train_slowly(spec: JobSpec, dictionary: npt.NDArray[np.float32], pack: Pack, device: str) -> pa.Table:
+    """The real training, slowed down and logged."""
+    from workers.pack_run import run_pack
+
+    folder = Path(os.environ[CONTROL])
+    _log(folder, "begin", pack)
+    time.sleep(json.loads((folder / "control.json").read_text()).get("seconds", 0) * len(pack.trials))
+    rows = run_pack(spec, dictionary, pack, device)
     _log(folder, "end", pack)
     return rows
 
