@@ -52,8 +52,8 @@ class Case(NamedTuple):
 
 CASES = [
     *(Case(shape, width, 4, budget) for shape in ("straight", "curved", "reentrant", "islands")
-      for width, budget in ((0.01, 420), (0.03, 420), (0.1, 1130))),
-    *(Case("curved", 0.03, seeds, 105 * seeds) for seeds in (1, 2, 8)),
+      for width, budget in ((0.01, 420), (0.03, 700 if shape == "straight" else 420), (0.1, 1130))),
+    *(Case("curved", 0.03, seeds, budget) for seeds, budget in ((1, 282), (2, 420), (8, 900))),
 ]  # fmt: skip
 
 
@@ -108,9 +108,12 @@ def refined(there: World, case: Case) -> Iterator[Reading]:
         counts = (asked[:, 0] & there.outcomes).sum(axis=1).astype(np.float64)
         trainings = int(totals.sum())
         last = trainings >= case.budget
-        found = estimate(lattice, counts, totals, CONFIDENCE, None if last or turn % REFRESH == 0 else found)
+        earlier = None if last or turn % REFRESH == 0 else found
+        found = estimate(lattice, counts, totals, CONFIDENCE, earlier)
         field.estimates[0] = found
-        yield there.line.read(lattice, found.above, trainings, found.reach)
+        # A job that ended here would be read by a fresh fit.
+        shown = estimate(lattice, counts, totals, CONFIDENCE) if earlier else found
+        yield there.line.read(lattice, shown.above, trainings, shown.reach)
         size = min(case.budget - trainings, max(LEAST_ROUND, trainings // GROWTH))
         if last or not choose([field], size, 0.0, 0.1):
             return

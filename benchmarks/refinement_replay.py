@@ -13,6 +13,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,9 @@ def replayed(dense: JobSpec, rows: pa.Table, seeds: list[int], budget: int) -> H
     if (len(spec.sparsities), len(spec.widths)) != (len(sparsities), len(widths)):
         raise ValueError("the dense grid's axes must be even in log(1 - S) and in log n_m")
     # A width may be rounded the other way where it stands between two of the coarse start: the ranks are the same.
-    sparsity, width = (dict(zip(old, new, strict=True)) for old, new in ((sparsities, spec.sparsities), (widths, spec.widths)))
+    sparsity, width = (
+        dict(zip(old, new, strict=True)) for old, new in ((sparsities, spec.sparsities), (widths, spec.widths))
+    )
     activations = {(each.kind, each.k, each.l1): each for each in spec.grid.activations}
     mine = rows.filter(pc.is_in(rows["seed"], value_set=pa.array(seeds)))
     name = trial_namer(spec)
@@ -125,7 +128,9 @@ def designed(held: Held, name: str, repetition: int) -> Iterator[pa.Table]:
             order.append((near, int(free[near, used[near]])))
             used[near] += 1
     rank = {condition: i for i, condition in enumerate((s, n) for s in spec.sparsities for n in spec.widths)}
-    place = [rank[pair] for pair in zip(held.rows["sparsity"].to_pylist(), held.rows["hidden_dim"].to_pylist(), strict=True)]
+    place = [
+        rank[pair] for pair in zip(held.rows["sparsity"].to_pylist(), held.rows["hidden_dim"].to_pylist(), strict=True)
+    ]
     seed = [spec.grid.seeds.index(each) for each in held.rows["seed"].to_pylist()]
     when = np.full((len(lattice.places), SEEDS), len(order))
     for i, pair in enumerate(order):
