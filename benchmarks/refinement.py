@@ -138,7 +138,7 @@ def designed(there: World, case: Case, name: str, repetition: int) -> Iterator[R
         places, found = learner_places(there, case, rng, int(sizes[-1]))
     else:
         most = int(sizes[-1])
-        places = qmc.Sobol(2, rng=rng).random(most) if name == "sobol" else rng.random((most, 2))
+        places = qmc.Sobol(2, rng=int(rng.integers(2**32))).random(most) if name == "sobol" else rng.random((most, 2))
         found = (rng.random(most) < expit(there.truth(*places.T) / case.width)).astype(np.float64)
     for size in sizes:
         distinct, where = np.unique(places[:size], axis=0, return_inverse=True)

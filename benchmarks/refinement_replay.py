@@ -120,17 +120,18 @@ def designed(held: Held, name: str, repetition: int) -> Iterator[pa.Table]:
     free = np.tile(np.arange(SEEDS), (len(lattice.places), 1))
     free = rng.permuted(free, axis=1)
     used = np.zeros(len(lattice.places), dtype=int)
-    points = rng.random((4 * room, 2)) if name == "random" else qmc.Sobol(2, rng=rng).random(4 * room)
+    points = (
+        rng.random((4 * room, 2)) if name == "random" else qmc.Sobol(2, rng=int(rng.integers(2**32))).random(4 * room)
+    )
     order: list[tuple[int, int]] = []
     for point in points:
         near = int(np.argmin(((lattice.places - point) ** 2).sum(axis=1)))
         if used[near] < SEEDS and len(order) < room:
             order.append((near, int(free[near, used[near]])))
             used[near] += 1
-    rank = {condition: i for i, condition in enumerate((s, n) for s in spec.sparsities for n in spec.widths)}
-    place = [
-        rank[pair] for pair in zip(held.rows["sparsity"].to_pylist(), held.rows["hidden_dim"].to_pylist(), strict=True)
-    ]
+    rank = {pair: i for i, pair in enumerate(product(spec.sparsities, spec.widths))}
+    sparsity, width = held.rows["sparsity"].to_pylist(), held.rows["hidden_dim"].to_pylist()
+    place = [rank[pair] for pair in zip(sparsity, width, strict=True)]
     seed = [spec.grid.seeds.index(each) for each in held.rows["seed"].to_pylist()]
     when = np.full((len(lattice.places), SEEDS), len(order))
     for i, pair in enumerate(order):
