@@ -113,7 +113,8 @@ def _run(order: dict[str, Any], scratch: str, events: Events) -> None:
     with open_cluster(order["address"], scratch, variables, dictionary_bytes):
         seat = choose_seat(spec.resources, live_nodes())
         patience.cancel()
-        events.send("connected", device=seat.device, slots=seat.slots)
+        at_a_time = min(seat.slots, spec.resources.max_concurrent or seat.slots)
+        events.send("connected", device=seat.device, slots=at_a_time)
         threading.Thread(target=_watch_cluster, args=(events,), daemon=True).start()
         floats = np.frombuffer(sys.stdin.buffer.read(dictionary_bytes), np.float32)
         dictionary = floats.reshape(spec.data.n_inputs, spec.data.n_features)
