@@ -82,7 +82,12 @@ class Field:
 
 
 def estimate(
-    lattice: Lattice, counts: Floats, totals: Floats, confidence: float, earlier: Estimate | None = None
+    lattice: Lattice,
+    counts: Floats,
+    totals: Floats,
+    confidence: float,
+    earlier: Estimate | None = None,
+    wander: bool = False,
 ) -> Estimate:
     """Fit the outcomes of a lattice's places; from `earlier` on where it is given, which is faster (refit_components).
 
@@ -91,6 +96,7 @@ def estimate(
         counts, totals: (places,), seeds identified and trained; at least one is trained.
         confidence: of the band whose reach is wanted.
         earlier: an estimate from fewer outcomes of the same lattice.
+        wander: whether hyperparameters beside the best of `earlier` are tried too.
     """
     known = np.flatnonzero(totals > 0)
     places = lattice.places[known]
@@ -100,7 +106,7 @@ def estimate(
         components = fit_components(places, *outcomes, list(product(*scales)))
     else:
         where = np.searchsorted(known, earlier.known)
-        components = refit_components(earlier.components, where, places, *outcomes)
+        components = refit_components(earlier.components, where, places, *outcomes, wander=wander)
     u, v = lattice.axes[-2:]
     above = probability_above(lattice, components)
     planes = probits_of(above).reshape(-1, len(u), len(v))
