@@ -33,7 +33,7 @@ from phase_diagrams.refine_planner import GROWTH, LEAST_ROUND, REFRESH  # noqa: 
 from phase_diagrams.refinement import Estimate, Field, choose, estimate, probability_above  # noqa: E402
 
 CONFIDENCE = 0.95
-COARSE = 7
+COARSE = 5
 """Values of an axis at which refinement starts, with one seed each."""
 FULL = 16
 """Values of an axis of the full grid, each place with all seeds."""
