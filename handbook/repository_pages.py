@@ -10,7 +10,15 @@ ROOT = Path(__file__).parent.parent
 LINK = re.compile(r"(?<=\]\()([^)#\s]+)")
 MOVED = {"ARCHITECTURE.md": "project/architecture.md", "CHANGELOG.md": "project/changelog.md", "README.md": "index.md"}
 """Documents outside docs/, and where on the site they are (the README's place is taken by the first page)."""
-LANGUAGES = {".yaml": "yaml", ".yml": "yaml", ".py": "python", ".toml": "toml", ".cff": "yaml", ".sh": "sh"}
+LANGUAGES = {
+    ".yaml": "yaml",
+    ".yml": "yaml",
+    ".py": "python",
+    ".toml": "toml",
+    ".cff": "yaml",
+    ".sh": "sh",
+    ".sbatch": "sh",
+}
 
 
 def place(path: str) -> str:

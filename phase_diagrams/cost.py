@@ -50,10 +50,11 @@ class Plan:
 def plan_cost(spec: JobSpec, cores: int, finished: Collection[str] = frozenset(), paces: Paces = ESTIMATED) -> Plan:
     """Estimate what training the spec's trials that are not `finished` (ids) costs on a machine with so many cores."""
     name = trial_namer(spec)
-    packs = cut_packs(spec, (trial for trial in expected_trials(spec) if name(trial) not in finished), paces)
+    slots = max(1, int(cores / spec.resources.cpus_per_trial + 1e-9))
+    slots = min(slots, spec.resources.max_concurrent or slots)
+    packs = cut_packs(spec, (trial for trial in expected_trials(spec) if name(trial) not in finished), paces, slots)
     trainings = sum(len(pack.trials) for pack in packs)
-    limit = spec.resources.max_concurrent or len(packs)
-    at_a_time = max(1, min(int(cores / spec.resources.cpus_per_trial + 1e-9), limit, len(packs)))
+    at_a_time = max(1, min(slots, len(packs)))
     return Plan(
         conditions=spec.n_conditions,
         trials=spec.n_trials,

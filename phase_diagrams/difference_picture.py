@@ -129,14 +129,16 @@ def _layers(layout: Layout) -> list[alt.Chart]:
     color = alt.Scale(scheme="blueorange", domain=[-1, 1])
     shown = tooltip(TOOLTIP)
     cells = alt.Chart().transform_filter("datum.layer === 'cell'")
-    layers = [
-        cells.mark_rect(aria=False).encode(
-            x=x("x"), x2="x2", y=y("y"), y2="y2", fill=alt.Fill("d:Q", scale=color, legend=legend), tooltip=shown
-        )
-    ]
+    # An edge of the cell's own colour: without it, seams show between cells.
+    shades = {
+        "fill": alt.Fill("d:Q", scale=color, legend=legend),
+        "stroke": alt.Stroke("d:Q", scale=color, legend=None),
+    }
+    place: dict[str, Any] = {"x": x("x"), "x2": "x2", "y": y("y"), "y2": "y2"}
+    layers = [cells.mark_rect(strokeWidth=0.6, aria=False).encode(tooltip=shown, **shades, **place)]
     for side, dash in (("one", [1, 0]), ("other", [6, 4])):
         lines = alt.Chart().transform_filter(f"datum.layer === 'curve' && datum.side === '{side}'")
-        place: dict[str, Any] = {"x": x("cx"), "y": y("cy"), "detail": "path:N", "order": alt.Order("order:Q")}
+        place = {"x": x("cx"), "y": y("cy"), "detail": "path:N", "order": alt.Order("order:Q")}
         edge = lines.mark_line(stroke=PAPER, strokeWidth=4.2, opacity=0.85, clip=True, aria=False)
         layers.append(edge.encode(**place))
         line = lines.mark_line(stroke=INK, strokeWidth=1.8, strokeDash=dash, clip=True, aria=False)

@@ -36,6 +36,7 @@ def difference_json(found: Difference) -> str:
         "one": found.one,
         "other": found.other,
         "sentences": sentences(found),
+        "notes": notes(found),
         "spec_changes": [{"key": key, "one": one, "other": other} for key, one, other in found.spec_changes],
         "conditions_only_in_one": found.only_one,
         "conditions_only_in_other": found.only_other,
@@ -51,7 +52,12 @@ def sentences(found: Difference) -> list[str]:
     changes = ", ".join(key for key, _, _ in found.spec_changes) or "nothing that counts"
     said = [f"{found.other} is compared with {found.one}; the specs differ in {changes}."]
     said += [_panel_sentence(panel) for panel in found.panels]
-    said += _shift_sentences(found.displacement)
+    return said + _shift_sentences(found.displacement) + notes(found)
+
+
+def notes(found: Difference) -> list[str]:
+    """Of the sentences, those that say how far the comparison reaches."""
+    said = []
     least = _least_p_value(found.cells)
     if least is not None and not any(found.cells["significant"].to_pylist()):
         said.append(

@@ -63,7 +63,7 @@ OVERLAYS = (
     Overlay(
         "disagreement",
         "seeds settle the opposite of Theorems 1 to 3:",
-        ("full: promised, yet objective-limited", "hollow: excluded, yet identifiable"),
+        ("full: promised, yet objective-limited;", "hollow: excluded, yet identifiable"),
         True,
     ),
 )

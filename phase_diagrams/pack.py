@@ -1,5 +1,6 @@
 """Trials to packs: what is trained together, and in which order the packs start."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
@@ -11,6 +12,13 @@ from phase_diagrams.trial import Condition, Trial, content_digest, trial_namer
 MAX_PACK_SECONDS = 20.0
 """Longest training of a pack on one core; heuristic: so that progress shows, little is lost when a process dies, and
 the tail of a sweep is short."""
+MIN_PACK_SECONDS = 2.0
+"""Shortest training that a group of trials is cut into so that all of a cluster has work; heuristic: what a pack costs
+beside its training is then some per cent of it."""
+PACKS_PER_SLOT = 4
+"""Packs for each place of a cluster, if there is so much to train; heuristic: the last ones then end close together."""
+DRIVER_SECONDS = 0.03
+"""Of the one process that hands out all packs, for each of them; measured (docs/scale.md)."""
 MAX_PACK_BYTES = 1_000_000_000
 """Most memory that the SAEs of a pack take; heuristic: a few packs fit beside each other on any machine of today."""
 
@@ -28,21 +36,26 @@ class Pack:
     """About how many seconds it trains on one core."""
 
 
-def cut_packs(spec: JobSpec, trials: Iterable[Trial], paces: Paces = ESTIMATED) -> list[Pack]:
-    """Group trials that share a data stream, cut groups at MAX_PACK_SECONDS and MAX_PACK_BYTES, longest packs first.
+def cut_packs(
+    spec: JobSpec, trials: Iterable[Trial], paces: Paces = ESTIMATED, slots: int = 1, speed: float = 1.0
+) -> list[Pack]:
+    """Group trials that share a data stream, cut groups at `pack_limit` and MAX_PACK_BYTES, longest packs first.
 
-    How packs are cut never changes a trial's numbers, only when and where it is trained.
+    `slots` is how many packs run at a time, and `speed` how many times as fast as `paces` says each does. How packs are
+    cut never changes a trial's numbers, only when and where it is trained.
     """
     name = trial_namer(spec)
     packs = []
-    streams = groupby(sorted(trials, key=_stream), key=_stream)
-    for _, members in streams:
+    timed = [(trial, paces.trial_seconds(spec, trial.condition)) for trial in sorted(trials, key=_stream)]
+    drawing = paces.stream_seconds(spec, timed[0][0].condition) if timed else 0.0
+    limit = speed * pack_limit(sum(seconds for _, seconds in timed) / speed, drawing / speed, slots)
+    for _, members in groupby(timed, key=lambda entry: _stream(entry[0])):
         group: list[Trial] = []
         seconds, held = 0.0, 0
-        for trial in members:
+        for trial, extra in members:
             condition = trial.condition
-            extra, room = paces.trial_seconds(spec, condition), model_bytes(spec, condition)
-            if group and (seconds + extra > MAX_PACK_SECONDS or held + room > MAX_PACK_BYTES):
+            room = model_bytes(spec, condition)
+            if group and (seconds + extra > limit or held + room > MAX_PACK_BYTES):
                 packs.append(_pack(group, [name(t) for t in group], seconds))
                 group, seconds, held = [], 0.0, 0
             if not group:
@@ -52,6 +65,20 @@ def cut_packs(spec: JobSpec, trials: Iterable[Trial], paces: Paces = ESTIMATED) 
             held += room
         packs.append(_pack(group, [name(t) for t in group], seconds))
     return sorted(packs, key=lambda pack: (-pack.cost, pack.pack_id))
+
+
+def pack_limit(seconds: float, drawing: float, slots: int) -> float:
+    """Longest training of a pack where `seconds` of it are shared out among so many slots.
+
+    Short enough that each slot has PACKS_PER_SLOT of them; long enough that `drawing` the data, which each pack does
+    anew, is a tenth of it, and that the driver can serve all other slots meanwhile.
+    """
+    if slots == 1:
+        return MAX_PACK_SECONDS  # nobody waits for the last pack of another
+    worthwhile = max(MIN_PACK_SECONDS, min(MAX_PACK_SECONDS, 10 * drawing))
+    # With so little to train that slots stay empty, the driver's time for all packs and the last pack's are balanced.
+    served = min(DRIVER_SECONDS * slots, math.sqrt(DRIVER_SECONDS * seconds))
+    return max(worthwhile, served, min(MAX_PACK_SECONDS, seconds / (PACKS_PER_SLOT * slots)))
 
 
 def model_bytes(spec: JobSpec, condition: Condition) -> int:

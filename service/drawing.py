@@ -6,6 +6,7 @@ does, so it never outlives the service, however that ends.
 """
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -65,6 +66,27 @@ class Drawer:
         """
         return self._made({"specs": [json.loads(spec) for spec in specs]}, list(rows))
 
+    def warm(self) -> None:
+        """Have a process that is ready to draw, for somebody who will soon want to see something; waits for nothing."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            if not self._closed:
+                self._start()
+                self._keep()
+            if self._closed and self._child is not None:  # close() may have looked for a child a moment too early
+                self._child.kill()
+        finally:
+            self._lock.release()
+
+    def _keep(self) -> None:
+        """Keep the child for a while from now."""
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = threading.Timer(IDLE_SECONDS, self._retire)
+        self._idle.daemon = True
+        self._idle.start()
+
     def _made(self, question: dict[str, object], parts: list[bytes]) -> dict[str, bytes]:
         with self._lock:
             if self._idle is not None:
@@ -81,9 +103,7 @@ class Drawer:
                     raise
                 # It may have been killed while it had nothing to do, which only shows now: a new one draws.
                 head, files = self._ask(question, parts)
-            self._idle = threading.Timer(IDLE_SECONDS, self._retire)
-            self._idle.daemon = True
-            self._idle.start()
+            self._keep()
         if "error" in head:
             raise DrawingFailed(str(head["error"]))
         return dict(zip(head["names"], files, strict=True))
@@ -146,6 +166,9 @@ def main() -> None:
     """Draw what comes in until the input ends."""
     with contextlib.suppress(OSError):
         os.nice(5)
+    # Before the first question, so that a child that waits for one is ready for it.
+    for name in ("phase_diagrams.panel", "phase_diagrams.layers", "phase_diagrams.render"):
+        importlib.import_module(name)
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             head, parts = _receive(sys.stdin.buffer)

@@ -49,7 +49,8 @@ EXAMPLE_CONDITION: dict[str, Any] = {
 EXAMPLE_DIFFERENCE: dict[str, Any] = {
     "one": "plain",
     "other": "reweighted",
-    "sentences": ["0 of 12 conditions differ significantly in P(identified)."],
+    "sentences": ["reweighted is compared with plain; the specs differ in training.steps."],
+    "notes": [],
     "spec_changes": [{"key": "training.steps", "one": 1500, "other": 3000}],
     "conditions_only_in_one": 0,
     "conditions_only_in_other": 0,

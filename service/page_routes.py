@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
+from starlette.background import BackgroundTask
+from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -33,9 +35,11 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.api_route("/", methods=["GET", "HEAD"])
-async def page() -> Response:
-    """The document."""
-    return FileResponse(PAGE / "index.html", headers={**FRESH, "Content-Security-Policy": POLICY})
+async def page(request: Request) -> Response:
+    """The document; who reads it in a browser will soon look at a diagram."""
+    reads = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    warm = BackgroundTask(request.app.state.service.sketcher.warm) if reads else None
+    return FileResponse(PAGE / "index.html", headers={**FRESH, "Content-Security-Policy": POLICY}, background=warm)
 
 
 @router.api_route("/docs", methods=["GET", "HEAD"])

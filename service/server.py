@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import logging
 import signal
 import socket
@@ -10,14 +11,28 @@ from types import FrameType
 
 import sqlalchemy as sa
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.access import check_binding
 from service.app import create_app
 from service.migrations import ForeignDatabase
+from service.problem import MEDIA_TYPE, problem_content
 from service.settings import Settings
 from service.state import Service
 
 logger = logging.getLogger("saephase.service")
+
+
+class ProblemProtocol(HttpToolsProtocol):
+    """Uvicorn's protocol, whose refusals of what it cannot parse are problems like all others."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what never reaches the application, and close the connection."""
+        detail = "The request cannot be read: it is not HTTP/1.1, or its method is none that HTTP knows."
+        content = json.dumps(problem_content(400, detail)).encode()
+        head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {len(content)}\r\n"
+        self.transport.write(f"{head}connection: close\r\n\r\n".encode() + content)
+        self.transport.close()
 
 
 def serve(settings: Settings, started: Callable[[str], None] | None = None) -> None:
@@ -42,6 +57,7 @@ def serve(settings: Settings, started: Callable[[str], None] | None = None) -> N
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     config = uvicorn.Config(
         app,
+        http=ProblemProtocol,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -11,12 +11,17 @@ from phase_diagrams.pace import ESTIMATED, Paces
 from phase_diagrams.pack import Pack, cut_packs, halve
 from phase_diagrams.planner import Planner
 from phase_diagrams.spec import JobSpec
+from phase_diagrams.trial import Trial
 
 ATTEMPTS = 2
 """Runs of a pack before it is halved, or given up if it holds one trial: the contract's "retried once"."""
 HOPELESS = 20
 """Given up trials, before the first pack has finished, after which the rest is not tried; heuristic: the cause is then
 not a trial but the installation, and every attempt costs the start of a process."""
+
+FASTER = 2.0
+"""How many times as fast as expected packs must turn out before what waits is cut anew; heuristic: less is noise, and
+a GPU, whose pace nobody knows before, is more."""
 
 Answer = Literal["retry", "halve", "give_up"]
 
@@ -27,6 +32,7 @@ class Attempt:
 
     pack: Pack
     failures: int = 0
+    halved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +66,17 @@ class PackQueue:
     """Hears of every round as it is cut; of an empty list once the planner is done."""
     paces: Paces = ESTIMATED
     """How long shapes take; it decides how much goes into a pack."""
+    slots: int = 1
+    """How many packs run at a time, which decides it too."""
     _waiting: deque[Attempt] = field(default_factory=deque, init=False)
     _running: dict[str, Attempt] = field(default_factory=dict, init=False)
     finished: int = field(default=0, init=False)
     """Packs that finished."""
+    _cost: float = field(default=0.0, init=False)
+    _seconds: float = field(default=0.0, init=False)
+    """Of the finished packs: what they were to take, and what they took."""
+    _speed: float = field(default=1.0, init=False)
+    """How many times as fast as `paces` says packs are; what waits is cut for it."""
     _given_up: int = field(default=0, init=False)
     _closed: bool = field(default=False, init=False)
     _last: bool = field(default=False, init=False)
@@ -79,12 +92,19 @@ class PackQueue:
         self._running[ticket] = attempt
         return attempt.pack
 
-    def finish(self, ticket: str, rows: pa.Table | None) -> Pack:
-        """A pack's rows are written; `rows` are for the planner, and None where it asked for all it wants."""
+    def finish(self, ticket: str, rows: pa.Table | None, seconds: float = 0.0) -> Pack:
+        """A pack's rows are written; `rows` are for the planner, and None where it asked for all it wants.
+
+        `seconds` is what its training took, 0 where nobody knows.
+        """
         pack = self._running.pop(ticket).pack
         self.finished += 1
         if rows is not None:
             self.planner.tell(rows)
+        if seconds > 0:
+            self._cost, self._seconds = self._cost + pack.cost, self._seconds + seconds
+            if self._cost > FASTER * self._speed * self._seconds:
+                self._cut_anew(self._cost / self._seconds)
         return pack
 
     def fail(self, ticket: str, reason: str) -> Failure:
@@ -98,7 +118,7 @@ class PackQueue:
             self._return(Attempt(pack, failed))
             return Failure(pack, reason, "retry")
         if len(pack.trials) > 1:
-            self._return(*(Attempt(half) for half in halve(pack)))
+            self._return(*(Attempt(half, halved=True) for half in halve(pack)))
             return Failure(pack, reason, "halve")
         self._given_up += 1
         self.planner.lose(pack.trials)
@@ -126,11 +146,22 @@ class PackQueue:
         return not self._waiting and not self._running
 
     def _ask(self) -> None:
-        packs = cut_packs(self.spec, self.planner.ask(), self.paces)
+        packs = self._cut(self.planner.ask())
         self._last = not packs and self.planner.done
         if packs or self._last:
             self.on_ask(packs)
         self._waiting.extend(Attempt(pack) for pack in packs)
+
+    def _cut(self, trials: list[Trial]) -> list[Pack]:
+        return cut_packs(self.spec, trials, self.paces, self.slots, self._speed)
+
+    def _cut_anew(self, speed: float) -> None:
+        """Packs end sooner than they can be handed out: cut longer ones, but leave what failed before as it is."""
+        self._speed = speed
+        tried = [attempt for attempt in self._waiting if attempt.failures or attempt.halved]
+        fresh = [attempt.pack for attempt in self._waiting if not (attempt.failures or attempt.halved)]
+        packs = self._cut([trial for pack in fresh for trial in pack.trials])
+        self._waiting = deque([*tried, *map(Attempt, packs)])
 
     def _return(self, *attempts: Attempt) -> None:
         if not self._closed:

@@ -69,7 +69,7 @@ class PackSearcher(Searcher):
             self._end(trial_id, UNSEEN)
             return
         del self._packs[trial_id]
-        self._queue.finish(trial_id, rows)
+        self._queue.finish(trial_id, rows, seconds)
         self._on_finish(pack, seconds)
 
     def _end(self, trial_id: str, why: str) -> None:

@@ -1,7 +1,7 @@
 """A plan's figures: they add up, they grow with the job, and they leave out what is finished."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phase_diagrams.cost import START_SECONDS, WORKER_BYTES, driver_bytes, plan_cost
@@ -22,6 +22,7 @@ def a_spec(steps: int = 100, seeds: int = 3, **resources: object) -> JobSpec:
     )
 
 
+@settings(deadline=None)
 @given(finished=st.integers(0, 48))
 def test_a_plan_adds_up_and_leaves_out_what_is_finished(finished: int) -> None:
     spec = a_spec()

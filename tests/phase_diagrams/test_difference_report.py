@@ -82,6 +82,7 @@ def test_sentences_tell_of_the_spec_the_panels_and_the_boundaries(found: Differe
 def test_few_seeds_are_told_that_no_cell_could_be_significant() -> None:
     found = compare_diagrams(_side("plain", 0.0, 4), _side("weighted", 2.0, 4))
     assert any("smallest p value that a cell could have with these seeds is 0.12;" in said for said in sentences(found))
+    assert json.loads(difference_json(found))["notes"] == sentences(found)[-1:]
 
 
 def test_jobs_without_any_finished_trial_are_compared_too() -> None:

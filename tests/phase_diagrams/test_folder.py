@@ -1,8 +1,10 @@
+import threading
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from phase_diagrams.folder import find_finished, merge_packs, open_folder, read_trials, same_results, write_pack
+from phase_diagrams.folder import Folder, find_finished, merge_packs, open_folder, read_trials, same_results, write_pack
 from phase_diagrams.tables import CONDITIONS, TRIALS
 
 
@@ -110,3 +112,34 @@ def test_tables_open_without_this_package(folder, tmp_path):
     assert pandas.read_parquet(path)["trial_id"].tolist() == ["1", "2"]
     assert polars.read_parquet(path)["feature_cosine"].to_list() == [[0.5, 1.0]] * 2
     assert duckdb.sql(f"select avg(mcc) from '{path}'").fetchall() == [(0.25,)]
+
+
+def test_a_merge_reads_each_file_once_and_many_at_a_time(folder, monkeypatch):
+    names = [f"{number:02}" for number in range(20)]
+    for name in names:
+        write_pack(folder, name, rows(name))
+    read, together = Folder.read, threading.Barrier(10, timeout=10)
+    reads = []
+
+    def far_away(self, name):
+        reads.append(name)
+        together.wait()  # goes on only once ten wait
+        return read(self, name)
+
+    monkeypatch.setattr(Folder, "read", far_away)
+    assert merge_packs(folder, names)["trial_id"].to_pylist() == names
+    assert sorted(reads) == [f"packs/pack-{name}.parquet" for name in names]
+    assert folder.names("packs") == []
+
+
+def test_what_reads_break_off_with_reaches_the_caller(folder, monkeypatch):
+    for name in ("1", "2", "3"):
+        write_pack(folder, name, rows(name))
+
+    def broken(self, name):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Folder, "read", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        merge_packs(folder, ["1", "2", "3"])
+    assert len(folder.names("packs")) == 3

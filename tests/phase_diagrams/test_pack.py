@@ -2,7 +2,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phase_diagrams import pack as module
-from phase_diagrams.pack import MAX_PACK_SECONDS, cut_packs, halve
+from phase_diagrams.pace import Pace, Paces, shape_name
+from phase_diagrams.pack import DRIVER_SECONDS, MAX_PACK_SECONDS, MIN_PACK_SECONDS, cut_packs, halve, pack_limit
 from phase_diagrams.spec import parse_spec
 from phase_diagrams.trial import grid_trials, trial_namer
 
@@ -41,3 +42,34 @@ def test_halving_ends_at_single_trials_and_loses_none():
         parts = tuple(half for part in parts for half in halve(part))
     assert [trial for part in parts for trial in part.trials] == list(whole.trials)
     assert halve(parts[0]) == (parts[0],)
+
+
+@given(st.floats(0.1, 1e7), st.floats(0, 10), st.integers(2, 5000))
+def test_packs_get_shorter_for_more_slots_until_they_would_not_be_worth_their_overhead(seconds, drawing, slots):
+    limit = pack_limit(seconds, drawing, slots)
+    assert max(MIN_PACK_SECONDS, min(10 * drawing, MAX_PACK_SECONDS)) <= limit
+    assert limit <= max(MAX_PACK_SECONDS, slots * DRIVER_SECONDS)
+    # The driver needs no longer for all packs than the slots for their trainings, or than the longest pack.
+    assert DRIVER_SECONDS * seconds / limit <= max(seconds / slots, limit) * (1 + 1e-9)
+    assert pack_limit(seconds, drawing, 1) == MAX_PACK_SECONDS
+
+
+def test_a_job_of_few_streams_gives_work_to_many_slots():
+    # Two streams of 24 s each, in steps of 1 s.
+    job = parse_spec(
+        {
+            "data": {"n_features": 8, "n_inputs": 4},
+            "grid": {
+                "sparsity": [0.5, 0.9],
+                "hidden_dim": {"start": 8, "stop": 31, "num": 24},
+                "activation": ["topk:1"],
+                "seeds": 1,
+                "starts": ["random"],
+            },
+        }
+    )
+    paces = Paces({shape_name(job, trial.condition): Pace(0.0, 0.0, 1.0) for trial in grid_trials(job)})
+    sizes = {
+        slots: [len(pack.trials) for pack in cut_packs(job, grid_trials(job), paces, slots)] for slots in (1, 2, 6)
+    }
+    assert sizes == {1: [20, 20, 4, 4], 2: [6] * 8, 6: [2] * 24}

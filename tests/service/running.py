@@ -15,6 +15,7 @@ from phase_diagrams.folder import merge_packs, open_folder, table_bytes, write_p
 from phase_diagrams.spec import parse_spec, spec_json
 from phase_diagrams.trial import grid_trials, trial_namer
 from service.app import create_app
+from service.server import ProblemProtocol
 from service.settings import Settings
 from service.state import Service
 from tests.phase_diagrams.synthetic_trials import synthetic_trials
@@ -44,7 +45,9 @@ class Running:
 def running(settings: Settings, wait_ready: bool = True) -> Iterator[Running]:
     """Serve in a thread; stopped as a signal would stop it."""
     app = create_app(settings)
-    config = uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=5, access_log=False)
+    config = uvicorn.Config(
+        app, http=ProblemProtocol, port=0, log_config=None, timeout_graceful_shutdown=5, access_log=False
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -52,3 +52,21 @@ def test_a_drawing_under_way_does_not_hold_up_the_end():
     assert ended == ["the service is shutting down"] * 2
     with pytest.raises(DrawingFailed):
         drawer.draw(spec_json(spec), conditions)
+
+
+def test_a_process_that_was_made_ready_draws_and_one_that_is_closed_is_not_made_ready():
+    spec = small_spec(sparsity=[0.5, 0.9], hidden_dim=[20, 40], activation=["topk:1"], seeds=1)
+    conditions = table_bytes(condition_table(spec, synthetic_trials(spec)))
+    drawer = Drawer()
+    try:
+        drawer.warm()
+        child = drawer._child
+        drawer.warm()
+        assert drawer.draw(spec_json(spec), conditions, "cells")
+        assert drawer._child is child
+    finally:
+        drawer.close()
+    assert child is not None
+    assert child.poll() is not None
+    drawer.warm()
+    assert drawer._child is None

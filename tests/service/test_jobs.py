@@ -284,6 +284,9 @@ def test_everything_else_is_a_problem_too(client):
         answer = client.put(path)
         is_problem(answer, 405)
         assert answer.headers["allow"] == allowed
+    # The first method is none that the parser knows; the second is known, and no route's.
+    is_problem(client.request("NONSENSE", "/v1/jobs"), 400)
+    is_problem(client.request("PURGE", "/v1/jobs"), 405)
     for path in ("/", "/docs", "/healthz", "/readyz"):
         assert client.head(path).status_code == 200
     is_problem(client.post("/v1/jobs", content=b"{}"), 415)

@@ -6,17 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow.fs as fs
 import pytest
 
 from phase_diagrams.folder import Folder, find_finished, open_folder, read_trials
 from phase_diagrams.pack import Pack, cut_packs
-from phase_diagrams.planner import Planner
+from phase_diagrams.planner import GridPlanner, Planner
 from phase_diagrams.spec import JobSpec, parse_spec
 from phase_diagrams.trial import grid_trials, trial_namer
 from tests.phase_diagrams.planners import Curious, Listed
 from tests.workers.trainers import CONTROL, TRAIN_FAKE, Control
 from workers.cluster import Seat, choose_seat, live_nodes, lost_part, open_cluster, thread_variables
-from workers.fan_out import FanOutError, Job, fan_out
+from workers.fan_out import FanOutError, Job, fan_out, row_reader
 from workers.pack_queue import ATTEMPTS, Failure
 
 ROOT = Path(__file__).parents[2]
@@ -187,3 +188,17 @@ def test_the_seat_is_what_the_spec_asks_for(control: Control) -> None:
     nodes = live_nodes()
     assert choose_seat(a_spec().resources, nodes) == Seat("cpu", 1.0, 0.0, 2)
     assert choose_seat(a_spec(cpus_per_trial=0.5, device="cpu").resources, nodes).slots == 4
+
+
+def test_a_store_is_not_asked_about_rows_that_nobody_wants_but_a_folder_is(tmp_path: Path) -> None:
+    spec = a_spec()
+    planner = GridPlanner(spec)
+    packs = cut_packs(spec, planner.ask())
+    assert planner.done
+    # Any file system but the local one stands for a store.
+    store = Folder(fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()), "nothing-was-written")
+    assert row_reader(store, planner)(packs[0]) is None
+    with pytest.raises(FileNotFoundError):
+        row_reader(open_folder(str(tmp_path)), planner)(packs[0])
+    with pytest.raises(FileNotFoundError):
+        row_reader(store, GridPlanner(spec))(packs[0])

@@ -4,13 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phase_diagrams.pack import Pack
+from phase_diagrams.pace import Pace, Paces, shape_name
+from phase_diagrams.pack import MAX_PACK_SECONDS, Pack
 from phase_diagrams.planner import GridPlanner
 from phase_diagrams.spec import JobSpec, parse_spec
 from phase_diagrams.trial import grid_trials, trial_namer
 from tests.phase_diagrams.planners import Curious, Listed
 from tests.workers.trainers import fake_rows
-from workers.pack_queue import ATTEMPTS, HOPELESS, PackQueue
+from workers.pack_queue import ATTEMPTS, FASTER, HOPELESS, PackQueue
 
 
 def a_spec(seeds: int = 2, widths: int = 4) -> JobSpec:
@@ -27,8 +28,14 @@ def a_spec(seeds: int = 2, widths: int = 4) -> JobSpec:
     )
 
 
-def drain(queue: PackQueue, bad: set[str], at_a_time: int) -> tuple[list[str], list[str], dict[str, int]]:
-    """Run a queue dry with trials that always fail: finished ids, given up ids, starts per trial."""
+def drain(
+    queue: PackQueue, bad: set[str], at_a_time: int, speed: float = 0.0
+) -> tuple[list[str], list[str], dict[str, int]]:
+    """Run a queue dry with trials that always fail: finished ids, given up ids, starts per trial.
+
+    With a `speed`, packs say that they took so much less than they were to take.
+    """
+    costs: dict[str, float] = {}
     finished: list[str] = []
     given_up: list[str] = []
     starts: dict[str, int] = {}
@@ -37,6 +44,7 @@ def drain(queue: PackQueue, bad: set[str], at_a_time: int) -> tuple[list[str], l
     while True:
         while len(running) < at_a_time and (pack := queue.take(str(ticket))) is not None:
             running[str(ticket)] = list(pack.trial_ids)
+            costs[str(ticket)] = pack.cost
             for trial_id in pack.trial_ids:
                 starts[trial_id] = starts.get(trial_id, 0) + 1
             ticket += 1
@@ -50,7 +58,7 @@ def drain(queue: PackQueue, bad: set[str], at_a_time: int) -> tuple[list[str], l
             if failure.answer == "give_up":
                 given_up += ids
         else:
-            queue.finish(one, None)
+            queue.finish(one, None, costs[one] / speed if speed else 0.0)
             finished += ids
 
 
@@ -141,3 +149,39 @@ def test_failures_are_told_in_words(trials: int) -> None:
     queue.take("a")
     told = str(queue.fail("a", "why"))
     assert f"{trials} trials" in told or (trials == 1 and namer(wanted[0]) in told)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_packs_that_are_cut_anew_lose_and_repeat_nothing(data: st.DataObject) -> None:
+    spec = a_spec(widths=8)
+    trials = list(grid_trials(spec))
+    ids = [trial_namer(spec)(trial) for trial in trials]
+    bad = data.draw(st.sets(st.sampled_from(ids), max_size=3))
+    # So slow that each trial is a pack of its own, until the packs show otherwise.
+    slow = Paces({shape_name(spec, trial.condition): Pace(0.0, 0.0, MAX_PACK_SECONDS) for trial in trials})
+    queue = PackQueue(spec, Listed(trials), paces=slow, slots=2)
+    speed = data.draw(st.sampled_from([0.5, 1.9, 4.0, 100.0]))
+    finished, given_up, starts = drain(queue, bad, data.draw(st.integers(1, 3)), speed)
+    assert sorted(finished) == sorted(set(ids) - bad)
+    assert sorted(given_up) == sorted(bad)
+    assert all(starts[trial_id] == 1 for trial_id in finished) or bad
+    # Four streams at least; with no more than that, each is cut as long as it can be.
+    assert (queue.finished == len(ids) - len(bad)) == (speed < FASTER) or bad
+
+
+def test_longer_packs_follow_fast_ones_and_what_failed_stays_short() -> None:
+    spec = a_spec(seeds=1, widths=8)
+    trials = list(grid_trials(spec))
+    slow = Paces({shape_name(spec, trial.condition): Pace(0.0, 0.0, MAX_PACK_SECONDS) for trial in trials})
+    queue = PackQueue(spec, Listed(trials), paces=slow, slots=2)
+    first, second = queue.take("1"), queue.take("2")
+    assert first is not None
+    assert second is not None
+    assert len(first.trials) == len(second.trials) == 1
+    queue.fail("2", "its node was lost")
+    queue.finish("1", None, first.cost / 8)
+    again, longer = queue.take("3"), queue.take("4")
+    assert again == second
+    assert longer is not None
+    assert len(longer.trials) == 7  # an eighth of what is left, as two slots are to have four packs each

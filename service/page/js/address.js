@@ -6,11 +6,14 @@ export function readAddress(hash = location.hash) {
 }
 
 /** Keep a choice in the address, without a new entry in the history; null takes it out. */
-export function keep(name, value) {
+export const keep = (name, value) => keepAll(name, value === null || value === "" ? [] : [value]);
+
+/** Keep a choice of several values. */
+export function keepAll(name, values) {
   const [path, query = ""] = location.hash.split("?");
   const choices = new URLSearchParams(query);
-  if (value === null || value === "") choices.delete(name);
-  else choices.set(name, value);
+  choices.delete(name);
+  for (const value of values) choices.append(name, value);
   const text = choices.toString();
   history.replaceState(null, "", `${path || "#/"}${text ? `?${text}` : ""}`);
 }

@@ -58,6 +58,12 @@ export const readConditions = async (id, options) => (await readJson(`/v1/jobs/$
 export const readSource = (id, { boundaries = true, ...options } = {}) =>
   readJson(`/v1/jobs/${id}/diagram${boundaries ? "" : "?boundaries=false"}`, { accept: VEGA_LITE, ...options });
 
+/** What differs between two jobs, the second less the first: as numbers, and as the source of its picture. */
+export const readDifference = (one, other, options) => readJson(differencePath(one, other), options);
+export const readDifferenceSource = (one, other, options) =>
+  readJson(differencePath(one, other), { accept: VEGA_LITE, ...options });
+export const differencePath = (one, other) => `/v1/jobs/${one}/diff/${other}`;
+
 /** Finished trials that match, with the named columns: all pages. `wanted` holds a list of values per filter. */
 export async function readTrials(id, wanted, options) {
   const query = new URLSearchParams({ limit: "1000" });
@@ -75,10 +81,10 @@ export async function readTrials(id, wanted, options) {
 export const freshKey = () =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
 
-/** Save a file. A link cannot send a token, so with one the file is fetched first and saved from memory. */
-export async function download(path, name) {
-  if (!token()) return save(path, name);
-  const place = URL.createObjectURL(await (await ask(path, { accept: "*/*" })).blob());
+/** Save a file. A link can send neither a token nor what it accepts: then the file is fetched first, into memory. */
+export async function download(path, name, accept = null) {
+  if (!token() && !accept) return save(path, name);
+  const place = URL.createObjectURL(await (await ask(path, { accept: accept ?? "*/*" })).blob());
   save(place, name);
   setTimeout(() => URL.revokeObjectURL(place), 60_000);
   return undefined;

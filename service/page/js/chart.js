@@ -53,7 +53,8 @@ export class Chart {
     }
     this.view?.finalize();
     this.view = view;
-    this.cells = placesOf(view, CELLS);
+    // In reading order: the keyboard begins at the upper left.
+    this.cells = placesOf(view, CELLS).sort((a, b) => a.y - b.y || a.x - b.x);
     this.stage.replaceChildren(canvas, this.cursor, this.chosen);
     document.body.append(this.tip);
     if (this.at) this.at = this.find(this.at.row) ?? null;

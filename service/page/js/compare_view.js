@@ -1,261 +1,308 @@
-// Two jobs side by side: their diagrams in the same colours, pointed at together, where they differ, and why they may.
+// Two jobs compared by the service: the map of their difference, how far boundaries move, and what else differs.
 
-import { readConditions, readJob, readSource } from "./api.js";
+import { differencePath, download, readDifference, readDifferenceSource, readJob } from "./api.js";
+import { keep, keepAll } from "./address.js";
 import { Chart } from "./chart.js";
-import { colourings, domain } from "./colour.js";
-import { conditionOf, figure, indexConditions, overlaysOf, panelsOf, tooltipOf } from "./diagram.js";
-import { choice, failure, h, waiting } from "./element.js";
-import { legend } from "./legend.js";
+import { MAP_MARKS, differenceMap, mapsOf } from "./difference_map.js";
+import { cells, displacements, specChanges, wholePanels } from "./difference_tables.js";
+import { apart, boundariesOf, displacementChart } from "./displacement.js";
+import { checks, choice, empty, facts, failure, h, waiting } from "./element.js";
+import { tooltipOf } from "./facets.js";
+import { badge } from "./jobs_view.js";
+import { differenceLegend } from "./legend.js";
+import { showPair } from "./pair_view.js";
 import { isDark } from "./theme.js";
-import { FONT } from "./vega.js";
-import { activation, fixed, interval, phase, place } from "./words.js";
+import { FONT, render } from "./vega.js";
+import { place } from "./words.js";
 
-const MOST = 200;
+const RUNNING = new Set(["queued", "running"]);
+const FORMATS = [
+  ["PNG", "png", "image/png"],
+  ["SVG", "svg", "image/svg+xml"],
+  ["PDF", "pdf", "application/pdf"],
+  ["Vega-Lite", "vl.json", "application/vnd.vegalite.v6+json"],
+  ["JSON", "json", "application/json"],
+];
 
-export async function showComparison(root, { arguments: ids, signal }) {
+export async function showComparison(root, { arguments: ids, choices, signal }) {
   if (ids.length !== 2) throw new Error("A comparison takes two jobs: choose them in the list.");
   root.append(waiting("Reading both jobs …"));
-  const sides = await Promise.all(ids.map((id) => readSide(id, signal)));
-  root.replaceChildren();
-  new Comparison(root, sides, signal);
-}
-
-async function readSide(id, signal) {
-  const [job, conditions] = await Promise.all([readJob(id, { signal }), readConditions(id, { signal })]);
-  const source = await readSource(id, { boundaries: job.status === "succeeded", signal });
-  return { job, conditions, source, index: indexConditions(conditions) };
+  const jobs = await Promise.all(ids.map((id) => readJob(id, { signal })));
+  await new Comparison(root, jobs, choices, signal).compare();
 }
 
 class Comparison {
-  constructor(root, sides, signal) {
-    Object.assign(this, { sides, colour: "p_identified" });
-    for (const side of sides) {
-      side.chart = new Chart({
-        label: `Phase diagram of ${side.job.name}`,
-        describe: (row) => this.describe(side, row),
-        choose: (row) => this.open(side, row),
-        point: (row) => this.point(side, row),
-      });
-      side.place = h(
-        "section",
-        {},
-        h("h2", {}, h("a", { href: `#/jobs/${side.job.id}` }, side.job.name)),
-        side.chart.element,
-      );
+  constructor(root, jobs, choices, signal) {
+    Object.assign(this, { jobs, signal, boundary: choices.get("boundary"), wanted: choices.get("cell") });
+    this.without = new Set(choices.getAll("without"));
+    this.hidden = new Set(choices.getAll("hide"));
+    this.body = h("div", {});
+    this.partners = new Map();
+    this.shifts = [];
+    this.turn = 0;
+    root.replaceChildren(header(jobs), this.body, this.pair());
+    document.title = `${jobs[1].name} less ${jobs[0].name} · saephase`;
+    document.addEventListener("theme", () => this.redraw(), { signal });
+    let width = 0;
+    const resized = new ResizeObserver(() => {
+      if (Math.abs(this.body.clientWidth - width) <= 4) return;
+      width = this.body.clientWidth;
+      this.redraw();
+    });
+    resized.observe(this.body);
+    signal.addEventListener("abort", () => {
+      document.title = "saephase";
+      resized.disconnect();
+      this.chart?.close();
+      for (const view of this.shifts) view.finalize();
+    });
+  }
+
+  /** Both diagrams side by side, drawn when they are asked for. */
+  pair() {
+    const inside = h("div", {});
+    const element = h("details", { class: "part" }, h("summary", {}, "Both diagrams side by side"), inside);
+    element.addEventListener("toggle", () => {
+      if (element.open && !inside.children.length) showPair(inside, this.jobs, this.partners, this.signal);
+    });
+    return element;
+  }
+
+  async compare() {
+    const { signal, body } = this;
+    const ids = this.jobs.map(({ id }) => id);
+    body.replaceChildren(waiting("Comparing: the boundaries of both are fitted, which may take some seconds …"));
+    try {
+      const found = await readDifference(...ids, { signal });
+      this.source = await readDifferenceSource(...ids, { signal });
+      this.found = found;
+      for (const { label, other_label: other } of found.panels) this.partners.set(label, other);
+      this.build();
+      await this.redraw();
+      this.restoreCell();
+    } catch (error) {
+      if (!signal.aborted) body.replaceChildren(failure(error));
     }
+  }
+
+  build() {
+    const { found } = this;
+    this.chart?.close();
+    this.chart = null;
+    const notes = found.notes.map((note) => h("p", { class: "notice" }, note));
+    if (this.jobs.some(({ status }) => RUNNING.has(status))) notes.unshift(this.unfinished());
+    if (!found.cells.length) {
+      const title = "Nothing to compare yet";
+      const words = "No condition has a finished trial in both jobs.";
+      this.body.replaceChildren(...notes, empty(title, words), specChanges(found));
+      return;
+    }
+    this.chart = new Chart({
+      label:
+        `Difference map: ${found.other} less ${found.one}. Arrow keys move from cell to cell, Enter opens one. ` +
+        "The table of cells has the same numbers.",
+      describe: (row) => this.describe(row),
+      choose: (row) => this.open(row),
+    });
+    this.cell = h("section", { class: "opened", "aria-label": "Opened cell", hidden: true });
     this.key = h("div", {});
-    const all = sides.flatMap(({ conditions }) => conditions);
-    const known = colourings(all);
-    root.append(
-      h("div", { class: "head" }, h("h1", {}, "Comparison")),
+    this.shift = h("div", { class: "pair" });
+    const boundaries = boundariesOf(found.displacement);
+    this.body.replaceChildren(
+      ...notes,
+      this.controls(),
+      this.chart.element,
+      this.key,
+      this.cell,
+      this.downloads(),
+      wholePanels(found) ?? "",
       h(
-        "div",
-        { class: "tools" },
-        choice(
-          "Colour",
-          known.map(({ id, label }) => [id, label]),
-          this.colour,
-          (id) => {
-            this.colour = id;
-            this.redraw();
-          },
+        "section",
+        { class: "part" },
+        h("h2", {}, "How far the boundary moves"),
+        boundaries.length ? this.boundaryChoice(boundaries) : "",
+        boundaries.length ? this.shift : h("p", { class: "muted" }, "No boundary P = 1/2 is in both at one place."),
+        boundaries.length ? displacements(found) : "",
+      ),
+      cells(found),
+      specChanges(found),
+      h(
+        "details",
+        { class: "part" },
+        h("summary", {}, "In sentences"),
+        h(
+          "ul",
+          { class: "sentences" },
+          found.sentences.map((words) => h("li", {}, words)),
         ),
       ),
-      h(
-        "div",
-        { class: "pair" },
-        sides.map((side) => side.place),
-      ),
-      this.key,
-      differences(sides),
-      specs(sides),
     );
-    document.addEventListener("theme", () => this.redraw(), { signal });
-    const resized = new ResizeObserver(() => this.redraw());
-    resized.observe(sides[0].place);
-    signal.addEventListener("abort", () => {
-      resized.disconnect();
-      for (const { chart } of sides) chart.close();
+  }
+
+  unfinished() {
+    const again = h("button", { type: "button", onclick: () => this.compare() }, "Compare again");
+    return h("div", { class: "notice" }, h("p", {}, "What has finished so far is compared."), again);
+  }
+
+  controls() {
+    const maps = mapsOf(this.source);
+    const names = [this.found.one, this.found.other];
+    const marks = MAP_MARKS.map(([id, words]) => [
+      id,
+      ["one", "other"].includes(id) ? `boundary of ${names[id === "one" ? 0 : 1]}` : words,
+      !this.hidden.has(id),
+    ]);
+    const toggle = (chosen, name) => (id, on) => {
+      if (on) chosen.delete(id);
+      else chosen.add(id);
+      keepAll(name, chosen);
+      this.redraw();
+    };
+    const panels = maps.map((map) => [map, map, !this.without.has(map)]);
+    return h(
+      "div",
+      { class: "controls" },
+      maps.length > 1 ? h("div", { class: "tools" }, checks("Maps", panels, toggle(this.without, "without"))) : "",
+      h("div", { class: "tools" }, checks("Show", marks, toggle(this.hidden, "hide"))),
+    );
+  }
+
+  downloads() {
+    const problem = h("div", {});
+    const [one, other] = this.jobs.map(({ id }) => id);
+    const save = async (ending, accept) => {
+      problem.replaceChildren();
+      try {
+        await download(differencePath(one, other), `difference-${one}-${other}.${ending}`, accept);
+      } catch (error) {
+        problem.replaceChildren(failure(error));
+      }
+    };
+    const buttons = FORMATS.map(([words, ending, accept]) =>
+      h("button", { type: "button", onclick: () => save(ending, accept) }, words),
+    );
+    return h("div", {}, h("div", { class: "tools small" }, h("span", { class: "muted" }, "Save as"), buttons), problem);
+  }
+
+  boundaryChoice(boundaries) {
+    const groups = new Map();
+    for (const one of boundaries) {
+      const id = `${one.panel}: ${one.boundary}`;
+      groups.set(id, [...(groups.get(id) ?? []), one]);
+    }
+    this.groups = groups;
+    if (!groups.has(this.boundary)) [this.boundary] = groups.keys();
+    const options = [...groups.keys()].map((id) => [id, id]);
+    const pick = choice("Boundary", options, this.boundary, (id) => {
+      this.boundary = id;
+      keep("boundary", id);
+      this.drawShift();
     });
-    this.redraw().catch((error) => root.prepend(failure(error)));
+    return h("div", { class: "tools" }, pick);
   }
 
   async redraw() {
-    const all = this.sides.flatMap(({ conditions }) => conditions);
-    const known = colourings(all);
-    const colouring = known.find(({ id }) => id === this.colour) ?? known[0];
-    const scale = domain(colouring, all);
-    for (const { source, index, chart, place: section } of this.sides) {
-      await chart.draw(
-        figure(source, {
-          panels: panelsOf(source),
-          hidden: new Set(
-            overlaysOf(source)
-              .filter(([, , on]) => !on)
-              .map(([id]) => id),
-          ),
-          colouring,
-          scale,
-          index,
-          width: section.clientWidth,
-          dark: isDark(),
-          font: FONT,
-        }),
-      );
+    if (!this.chart || this.signal.aborted) return;
+    const chosen = mapsOf(this.source).filter((map) => !this.without.has(map));
+    const panels = chosen.length ? chosen : mapsOf(this.source);
+    const how = { width: this.body.clientWidth, dark: isDark(), font: FONT };
+    this.key.replaceChildren(differenceLegend(this.found, this.hidden));
+    await this.chart.draw(differenceMap(this.source, { panels, hidden: this.hidden, ...how }));
+    await this.drawShift();
+  }
+
+  /** The chosen boundary's displacement along both axes. */
+  async drawShift() {
+    if (!this.groups) return;
+    const turn = ++this.turn;
+    const made = this.groups.get(this.boundary).map((found) => ({ found, element: h("div", {}) }));
+    const width = Math.max(240, Math.min(560, this.body.clientWidth / 2 - 40));
+    const views = [];
+    for (const { found, element } of made) {
+      views.push(await render(element, displacementChart(found, { dark: isDark(), font: FONT, width })));
     }
-    this.key.replaceChildren(
-      legend({ colouring, scale, conditions: all, overlays: [], hidden: new Set(), missing: false }),
-    );
-  }
-
-  describe(side, row) {
-    if (row.layer === "missing") return [["state", row.P]];
-    const pairs = tooltipOf(side.source)
-      .slice(0, 7)
-      .map(({ field, title }) => [title, String(row[field])]);
-    const other = this.sides.find((one) => one !== side);
-    const there = conditionOf(other.index, row);
-    return [
-      ...pairs,
-      [`P in ${other.job.name}`, there ? interval(there.p_identified, there.p_low, there.p_high) : "not in it"],
-    ];
-  }
-
-  point(side, row) {
-    for (const other of this.sides) if (other !== side) other.chart.follow(row);
-  }
-
-  open(side, row) {
-    location.hash = `#/jobs/${side.job.id}?cell=${encodeURIComponent([row.panel, row.S, row.n_m].join("|"))}`;
-  }
-}
-
-/** Conditions that both have, by how far their probabilities are apart; apart for sure only where intervals part. */
-function differences([a, b]) {
-  const shared = a.conditions
-    .map((row) => [
-      row,
-      conditionOf(b.index, {
-        S: row.sparsity,
-        n_m: row.hidden_dim,
-        activation: activation(row),
-        exponent: row.exponent,
+    const old = turn === this.turn ? this.shifts : views;
+    for (const view of old) view.finalize();
+    if (turn !== this.turn) return;
+    this.shifts = views;
+    this.shift.replaceChildren(
+      ...made.map(({ found, element }) => {
+        const along = found.x_axis === "hidden_dim" ? "along the hidden dimension" : "along the sparsity";
+        const words =
+          `Displacement of the ${found.boundary} boundary of ${found.panel} ${along}, in ${found.unit}; ` +
+          `its 95 % band leaves out 0 at ${apart(found)} of ${found.rows.length} places`;
+        const note = found.unit.startsWith("decades") ? "Above 0: towards S = 1." : "Above 0: towards larger n_m.";
+        return h(
+          "div",
+          {},
+          h("div", { class: "small-chart", role: "img", "aria-label": words }, element),
+          h("p", { class: "small muted" }, `${note} Band: 95 %.`),
+        );
       }),
-    ])
-    .filter(([, there]) => there);
-  if (!shared.length) return h("p", { class: "notice" }, "The two jobs have no finished condition in common.");
-  const apart = shared
-    .filter(([here, there]) => here.p_identified !== there.p_identified || here.phase !== there.phase)
-    .sort(
-      (one, two) =>
-        Math.abs(two[0].p_identified - two[1].p_identified) - Math.abs(one[0].p_identified - one[1].p_identified),
     );
-  const line = ([here, there]) =>
-    h(
-      "tr",
-      {},
-      h("td", { class: "number" }, place(here.sparsity)),
-      h("td", { class: "number" }, String(here.hidden_dim)),
-      h("td", {}, activation(here)),
-      h("td", { class: "number" }, String(here.exponent)),
-      [here, there].map((row) => h("td", { class: "number" }, interval(row.p_identified, row.p_low, row.p_high))),
-      h("td", { class: "number" }, fixed(there.p_identified - here.p_identified)),
-      h("td", {}, here.p_low > there.p_high || there.p_low > here.p_high ? "yes" : "no"),
-      h("td", {}, here.phase === there.phase ? phase(here) : `${phase(here)} → ${phase(there)}`),
-    );
-  const heads = [
-    "S",
-    "n_m",
-    "activation",
-    "α",
-    `P, ${a.job.name}`,
-    `P, ${b.job.name}`,
-    "difference",
-    "intervals apart",
-    "phase",
-  ];
-  return h(
-    "section",
-    { class: "part" },
-    h("h2", {}, "Where they differ"),
-    h(
-      "p",
-      { class: "muted small" },
-      `${apart.length} of ${shared.length} shared conditions differ in probability or phase` +
-        `${apart.length > MOST ? `; the ${MOST} largest are listed` : ""}. ` +
-        "With few seeds most of that is chance: trust what has its intervals apart.",
-    ),
-    apart.length
-      ? h(
-          "div",
-          { class: "grid-table", tabindex: "0", role: "region", "aria-label": "Conditions that differ" },
-          h(
-            "table",
-            {},
-            h(
-              "thead",
-              {},
-              h(
-                "tr",
-                {},
-                heads.map((name) => h("th", { scope: "col" }, name)),
-              ),
-            ),
-            h("tbody", {}, apart.slice(0, MOST).map(line)),
-          ),
-        )
-      : null,
-  );
-}
-
-/** Keys of the two specs that have other values. */
-function specs([a, b]) {
-  const [left, right] = [flatten(a.job.spec), flatten(b.job.spec)];
-  const keys = [...new Set([...left.keys(), ...right.keys()])].filter((key) => left.get(key) !== right.get(key));
-  return h(
-    "section",
-    { class: "part" },
-    h("h2", {}, "What differs in the specs"),
-    keys.length
-      ? h(
-          "div",
-          { class: "scroll", tabindex: "0", role: "region", "aria-label": "Keys that differ" },
-          h(
-            "table",
-            {},
-            h(
-              "thead",
-              {},
-              h(
-                "tr",
-                {},
-                ["key", a.job.name, b.job.name].map((name) => h("th", { scope: "col" }, name)),
-              ),
-            ),
-            h(
-              "tbody",
-              {},
-              keys.map((key) =>
-                h(
-                  "tr",
-                  {},
-                  h("td", {}, h("code", {}, key)),
-                  [left, right].map((side) => h("td", {}, h("code", {}, side.get(key) ?? "–"))),
-                ),
-              ),
-            ),
-          ),
-        )
-      : h("p", { class: "muted" }, "Nothing: the same spec."),
-  );
-}
-
-function flatten(value, path = "", found = new Map()) {
-  if (value !== null && typeof value === "object" && !Array.isArray(value)) {
-    for (const [key, entry] of Object.entries(value)) flatten(entry, path ? `${path}.${key}` : key, found);
-  } else {
-    const text = JSON.stringify(value);
-    found.set(path, text.length > 200 ? `${text.slice(0, 200)} …` : text);
   }
-  return found;
+
+  describe(row) {
+    const pairs = tooltipOf(this.source).map(({ field, title }) => [
+      title,
+      typeof row[field] === "number" ? place(row[field]) : String(row[field]),
+    ]);
+    return [["map", row.facet], ...pairs];
+  }
+
+  /** A cell's numbers under the map, with the way to its trials in either job. */
+  open(row) {
+    keep("cell", [row.facet, row.S, row.n_m].join("|"));
+    const panel = this.found.panels.find(({ label, statistic }) => row.facet === `${label}: ${statistic}`);
+    const link = (job, label) =>
+      h(
+        "a",
+        { href: `#/jobs/${job.id}?cell=${encodeURIComponent([label, row.S, row.n_m].join("|"))}` },
+        `Its trials in ${job.name}`,
+      );
+    const title = h("h2", { tabindex: "-1" }, `S ${place(row.S)} · n_m ${row.n_m} · ${row.facet}`);
+    const close = () => {
+      keep("cell", null);
+      this.cell.hidden = true;
+      this.chart.mark(null);
+      this.chart.element.focus();
+    };
+    this.cell.onkeydown = (event) => {
+      if (event.key === "Escape") close();
+    };
+    this.cell.replaceChildren(
+      h("div", { class: "side-head" }, title, h("button", { type: "button", class: "quiet", onclick: close }, "Close")),
+      facts(this.describe(row).slice(3)),
+      h("p", { class: "links" }, link(this.jobs[0], panel.label), link(this.jobs[1], panel.other_label)),
+    );
+    this.cell.hidden = false;
+    title.focus({ preventScroll: true });
+  }
+
+  /** The cell that the address names, opened again. */
+  restoreCell() {
+    const [panel, sparsity, hiddenDim] = (this.wanted ?? "").split("|");
+    const cell = this.chart?.find({ panel, S: Number(sparsity), n_m: Number(hiddenDim) });
+    if (cell) this.chart.open(cell);
+  }
+}
+
+function header([one, other]) {
+  const name = (job) =>
+    h("span", {}, h("a", { href: `#/jobs/${job.id}` }, job.name), " ", h("span", { class: "small" }, badge(job.status)));
+  return h(
+    "div",
+    { class: "head" },
+    h(
+      "div",
+      {},
+      h("h1", {}, "Comparison"),
+      h("p", { class: "compared" }, name(other), h("span", { class: "muted" }, "less"), name(one)),
+    ),
+    h(
+      "div",
+      { class: "actions" },
+      h("a", { class: "button", href: `#/compare/${other.id}/${one.id}` }, "The other way round"),
+    ),
+  );
 }

@@ -3,14 +3,16 @@
 const THRESHOLDS = Array.from({ length: 101 }, (_, i) => i / 100);
 const HEIGHT = 170;
 
-const look = (dark) => ({
+/** Colours of small charts. */
+export const look = (dark) => ({
   ink: dark ? "#e9e9e6" : "#1b1b1a",
   quiet: dark ? "#a5a7ab" : "#5c5c57",
   line: dark ? "#2f3237" : "#e3e2dd",
   truth: dark ? "#ff86bd" : "#c00060",
 });
 
-function frame(dark, font, width) {
+/** What small charts share: their size, letters and axes. */
+export function frame(dark, font, width) {
   const { ink, quiet, line } = look(dark);
   return {
     $schema: "https://vega.github.io/schema/vega-lite/v6.json",

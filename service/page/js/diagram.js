@@ -1,25 +1,28 @@
 // A diagram's Vega-Lite source, as the files have it, to the one that the page draws: its panels with other choices of
-// panels, overlays, colours, width and theme. Pure: no document, no network.
+// panels, overlays and colours. Pure: no document, no network.
 
 import { PHASE_FILLS } from "./colour.js";
+import { onPage } from "./facets.js";
 import { activation as activationOf } from "./words.js";
 
 const ALWAYS = new Set(["cell", "missing", "note"]);
+/** Short names of what a diagram shows; an overlay of the source without one is called as the source calls it. */
 const OVERLAYS = {
   glyph: "phase glyphs",
   band: "95 % bands",
   "curve-random": "boundary, random start",
   "curve-truth": "boundary, truth start",
-  n_line: "n_m = n",
-  k_line: "n(1 − S) = k",
+  n_m: "n_m = n",
+  k: "n(1 − S) = k",
+  "2k": "n(1 − S) = 2k",
+  donoho_tanner: "Donoho–Tanner",
+  theorems: "promised region",
+  gt_loss: "ground-truth loss",
+  loss_gap: "loss gap",
+  disagreement: "against the theorems",
 };
-/** Pixels that axis titles, labels and the words beside the last panel take. */
-const MARGIN = 102;
-/** Bounds of a panel's sides in pixels, and of how much larger than in the files it is drawn where there is room. */
-const LARGEST = 620;
-const TALLEST = 520;
-const MOST_LARGER = 1.7;
-const MISSING = { light: { fill: "#f3f3f3", rule: "#b9b9b9" }, dark: { fill: "#24272b", rule: "#4b5058" } };
+/** Rows that a running job brings anew with every pack, without a fit. */
+const LIVE = new Set(["cell", "missing", "disagreement"]);
 
 /** The names of a source's panels, in reading order. */
 export const panelsOf = (source) => source.vconcat[0].facet.sort;
@@ -31,36 +34,58 @@ export const captionOf = (source) =>
     .map((row) => row.text)
     .join(" ");
 
-/** Overlays that the source has marks for, as [id, words, whether the files show it]. */
+/**
+ * What the source has marks for: [{id, words, detail, on, theory, look}], `on` where the files show it, `theory` for the
+ * source's own switches, `look` for the legend.
+ */
 export function overlaysOf(source) {
-  const found = new Map([["glyph", OVERLAYS.glyph]]);
+  const found = new Set(["glyph"]);
   for (const row of source.datasets.panels) {
     if (ALWAYS.has(row.layer)) continue;
-    const id = overlayOf(row);
-    if (row.layer === "curve") found.set("band", OVERLAYS.band);
-    if (!found.has(id)) found.set(id, OVERLAYS[id] ?? switchOf(source, id)?.bind?.name ?? id.replaceAll("_", " "));
+    if (row.layer === "curve") found.add("band");
+    found.add(overlayOf(row));
   }
-  return [...found].map(([id, words]) => [id, words, switchOf(source, id)?.value ?? true]);
+  return [...found].map((id) => {
+    const own = source.params?.find(({ name }) => name === `show_${id}`);
+    const [name, ...detail] = (own?.bind?.name ?? id.replaceAll("_", " ")).split(" – ");
+    const words = OVERLAYS[id] ?? name;
+    return {
+      id,
+      words,
+      detail: detail.join(" – ").replace(`: ${words}`, ""),
+      on: own?.value ?? true,
+      theory: own !== undefined,
+      look: lookOf(source, id),
+    };
+  });
 }
 
-/** The source's own switch of an overlay: a parameter whose name ends with the overlay's. */
-const switchOf = (source, id) => source.params?.find(({ name }) => name === `show_${id}` || name === id);
+/** How the panels draw an overlay: {type, stroke, dash, fill, opacity}; null for glyphs and bands. */
+function lookOf(source, id) {
+  const named = id.startsWith("curve-") ? `datum.start === '${id.slice(6)}'` : `datum.layer === '${id}'`;
+  const drawn = leaves(source.vconcat[0].spec.layer).filter(({ transform, mark }) =>
+    transform?.some(({ filter }) => String(filter).includes(named) && mark.type !== "area"),
+  );
+  for (const { mark, encoding } of drawn) {
+    const at = encoding.stroke?.scale?.domain?.indexOf(id) ?? -1;
+    if (at >= 0)
+      return { type: "line", stroke: encoding.stroke.scale.range[at], dash: encoding.strokeDash.scale.range[at] };
+    if (mark.type === "line" && mark.strokeDash) return { type: "line", stroke: mark.stroke, dash: mark.strokeDash };
+    if (mark.type === "rect")
+      return { type: "region", stroke: mark.stroke, fill: mark.fill, opacity: mark.fillOpacity };
+    if (mark.type === "point") return { type: "point", stroke: mark.stroke };
+  }
+  return null;
+}
+
+const leaves = (layers) => layers.flatMap((layer) => (layer.layer ? leaves(layer.layer) : [layer]));
 
 const overlayOf = (row) => (row.layer === "curve" ? `curve-${row.start}` : row.layer);
 
-/** The pairs of field and words that the source shows when a cell is pointed at. */
-export function tooltipOf(source) {
-  const layers = source.vconcat[0].spec.layer.filter((layer) => layer.encoding?.tooltip);
-  return layers.reduce(
-    (longest, { encoding: { tooltip } }) => (tooltip.length > longest.length ? tooltip : longest),
-    [],
-  );
-}
-
 /** A source with the cells of later rows; its boundaries stay until a whole source comes. */
 export function withRows(source, rows) {
-  const kept = source.datasets.panels.filter((row) => row.layer !== "cell" && row.layer !== "missing");
-  const cells = rows.panels.filter((row) => row.layer === "cell" || row.layer === "missing");
+  const kept = source.datasets.panels.filter((row) => !LIVE.has(row.layer));
+  const cells = rows.panels.filter((row) => LIVE.has(row.layer));
   const hatch = rows.hatch.length ? rows.hatch : source.datasets.hatch;
   return { ...source, datasets: { ...source.datasets, panels: [...cells, ...kept], hatch } };
 }
@@ -83,59 +108,8 @@ function conditionKey(sparsity, hiddenDim, activation = "", exponent = 0) {
 
 /** The source to draw. `choice`: panels, hidden (overlays), colouring, scale, index, width, dark, font. */
 export function figure(source, choice) {
-  const facet = source.vconcat[0];
-  const shape = fit(facet, choice.panels.length, choice.width);
-  const spec = rewrite(facet.spec, { ...choice, from: facet.spec, to: shape });
-  Object.assign(spec, { width: shape.width, height: shape.height });
-  spec.view = {
-    ...spec.view,
-    fill: MISSING[choice.dark ? "dark" : "light"].fill,
-    stroke: choice.dark ? "#4b5058" : "#888",
-  };
-  return {
-    $schema: source.$schema,
-    background: null,
-    padding: { left: 2, right: 18, top: 4, bottom: 4 },
-    config: {
-      font: choice.font,
-      view: { stroke: null },
-      axis: { titleColor: ink(choice), labelColor: ink(choice) },
-      text: { color: ink(choice) },
-    },
-    // Hidden overlays have no rows, so that the source's own switches can all be on.
-    params: (source.params ?? []).map(({ bind, ...rest }) => (bind ? { ...rest, value: true } : rest)),
-    datasets: { panels: paint(source.datasets.panels, choice), hatch: source.datasets.hatch },
-    data: facet.data,
-    facet: {
-      ...facet.facet,
-      sort: choice.panels,
-      header: { ...facet.facet.header, labelColor: ink(choice), labelFontWeight: 600 },
-    },
-    columns: shape.columns,
-    spacing: facet.spacing,
-    resolve: { axis: { x: choice.panels.length % shape.columns === 0 ? "shared" : "independent" } },
-    spec,
-  };
-}
-
-const ink = ({ dark }) => (dark ? "#e9e9e6" : "#1b1b1a");
-
-/** How many panels stand beside each other in a width, and their sides; they grow into room that is left. */
-export function fit(facet, panels, width) {
-  const gap = facet.spacing.column;
-  const { width: w, height: h } = facet.spec;
-  const room = Math.max(160, width - MARGIN);
-  const most = Math.max(1, Math.min(panels, facet.columns, Math.floor((room + gap) / (w + gap))));
-  // As many rows as that takes, evenly filled.
-  const columns = Math.ceil(panels / Math.ceil(panels / most));
-  const scale = Math.min(
-    (room - (columns - 1) * gap) / columns / w,
-    LARGEST / w,
-    Math.max(1, TALLEST / h),
-    MOST_LARGER,
-  );
-  // A panel that has to be narrower than in the files keeps some of its height.
-  return { columns, width: Math.round(w * scale), height: Math.round(h * (scale < 1 ? (1 + scale) / 2 : scale)) };
+  const datasets = { panels: paint(source.datasets.panels, choice), hatch: source.datasets.hatch };
+  return onPage(source, source.vconcat[0], datasets, choice, (part) => recoloured(part, choice));
 }
 
 /** The rows of chosen panels and overlays; a cell's `shade` is what its colour says. */
@@ -163,34 +137,11 @@ function paint(rows, { panels, hidden, colouring, index }) {
   return painted;
 }
 
-/** The panels' layers with the chosen colours and theme. */
-function rewrite(value, choice) {
-  if (Array.isArray(value)) {
-    const bare = choice.hidden.has("band");
-    return value.filter((entry) => !(bare && entry?.mark?.type === "area")).map((entry) => rewrite(entry, choice));
-  }
-  if (value === null || typeof value !== "object") return value;
-  if (value.field === "p" && value.scale?.scheme && choice.colouring.id !== "p_identified") return shadeBy(choice);
-  const out = {};
-  for (const [key, entry] of Object.entries(value)) out[key] = rewrite(entry, choice);
-  if ("labelExpr" in out)
-    Object.assign(out, {
-      labelColor: ink(choice),
-      titleColor: ink(choice),
-      labelOverlap: "greedy",
-      labelFontSize: 11,
-      titleFontSize: 12,
-    });
-  // Words beside a panel stand at its far sides, which have moved.
-  for (const [axis, side] of [
-    ["x", "width"],
-    ["y", "height"],
-  ]) {
-    if (out.encoding?.[axis]?.value === choice.from[side]) out.encoding[axis] = { value: choice.to[side] };
-  }
-  if (out.mark?.type === "text") out.mark.color = choice.dark ? "#a5a7ab" : "#5c5c57";
-  if (out.mark?.stroke === MISSING.light.rule) out.mark.stroke = MISSING[choice.dark ? "dark" : "light"].rule;
-  return out;
+/** The channel of the cells' colours by another one; no bands where they are hidden. */
+function recoloured(part, choice) {
+  if (part?.mark?.type === "area" && choice.hidden.has("band")) return null;
+  if (part?.field === "p" && part.scale?.scheme && choice.colouring.id !== "p_identified") return shadeBy(choice);
+  return undefined;
 }
 
 function shadeBy({ colouring, scale }) {

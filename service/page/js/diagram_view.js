@@ -1,7 +1,7 @@
 // A job's diagram, filling in while the job runs, with what can be chosen of it and the cell that is looked into.
 
 import { Problem, readConditions, readJson, readSource } from "./api.js";
-import { keep } from "./address.js";
+import { keep, keepAll } from "./address.js";
 import { Chart } from "./chart.js";
 import { colourings, domain } from "./colour.js";
 import { CellPanel } from "./cell_panel.js";
@@ -12,10 +12,10 @@ import {
   indexConditions,
   overlaysOf,
   panelsOf,
-  tooltipOf,
   withRows,
 } from "./diagram.js";
 import { checks, choice, failure, h } from "./element.js";
+import { tooltipOf } from "./facets.js";
 import { legend } from "./legend.js";
 import { isDark } from "./theme.js";
 import { FONT } from "./vega.js";
@@ -168,8 +168,8 @@ class DiagramView {
     const known = colourings(this.conditions);
     const colouring = known.find(({ id }) => id === this.colour) ?? known[0];
     const scale = domain(colouring, this.conditions);
-    const overlays = overlaysOf(this.source).map(([id, words, on]) => [id, words, this.overlays.get(id) ?? on]);
-    const hidden = new Set(overlays.filter(([, , on]) => !on).map(([id]) => id));
+    const overlays = overlaysOf(this.source).map((one) => ({ ...one, on: this.overlays.get(one.id) ?? one.on }));
+    const hidden = new Set(overlays.filter(({ on }) => !on).map(({ id }) => id));
     this.showControls(known, colouring, overlays);
     const drawn = figure(this.source, {
       panels: this.panels,
@@ -201,7 +201,7 @@ class DiagramView {
   }
 
   showControls(known, colouring, overlays) {
-    const offered = [known.map(({ id }) => id), overlays.map(([id]) => id), panelsOf(this.source)];
+    const offered = [known.map(({ id }) => id), overlays.map(({ id }) => id), panelsOf(this.source)];
     const text = JSON.stringify(offered);
     if (text === this.shown) return;
     this.shown = text;
@@ -232,11 +232,20 @@ class DiagramView {
             ),
           )
         : "",
-      h(
-        "div",
-        { class: "tools" },
-        checks("Show", overlays, (id, on) => this.chooseOverlay(id, on)),
-      ),
+      ...[
+        ["Show", false],
+        ["Theory", true],
+      ].map(([legend, wanted]) => {
+        const some = overlays.filter(({ theory }) => theory === wanted);
+        const items = some.map(({ id, words, on, detail }) => [id, words, on, detail]);
+        return some.length
+          ? h(
+              "div",
+              { class: "tools" },
+              checks(legend, items, (id, on) => this.chooseOverlay(id, on)),
+            )
+          : "";
+      }),
     );
   }
 
@@ -262,7 +271,7 @@ class DiagramView {
   }
 
   describe(row) {
-    const pairs = tooltipOf(this.source)
+    const pairs = tooltipOf(this.source.vconcat[0])
       .filter(({ field }) => row[field] !== undefined)
       .map(({ field, title }) => [title, said(row[field])]);
     if (row.layer === "missing")
@@ -305,12 +314,3 @@ class DiagramView {
 }
 
 const said = (value) => (typeof value === "number" ? place(value) : String(value));
-
-function keepAll(name, values) {
-  const [path, query = ""] = location.hash.split("?");
-  const choices = new URLSearchParams(query);
-  choices.delete(name);
-  for (const value of values) choices.append(name, value);
-  const text = choices.toString();
-  history.replaceState(null, "", `${path}${text ? `?${text}` : ""}`);
-}

@@ -53,11 +53,11 @@ export function choice(label, options, value, onchange) {
   return h("label", {}, label, select);
 }
 
-/** A row of checkboxes; items are [id, words, on]. */
+/** A row of checkboxes; items are [id, words, on, more words for who points at it]. */
 export function checks(legend, items, onchange) {
-  const boxes = items.map(([id, words, on]) => {
+  const boxes = items.map(([id, words, on, detail]) => {
     const box = h("input", { type: "checkbox", checked: on, value: id, onchange: () => onchange(id, box.checked) });
-    return h("label", { class: "check" }, box, words);
+    return h("label", { class: "check", title: detail || null }, box, words);
   });
   return h("fieldset", { class: "choices" }, h("legend", {}, legend), boxes);
 }

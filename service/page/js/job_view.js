@@ -152,7 +152,10 @@ function tabs(id, tab) {
 
 function buttons(live, signal) {
   const { job } = live;
-  const again = h("a", { class: "button", href: `#/new?from=${job.id}` }, "Use as a start");
+  const links = [
+    h("a", { class: "button", href: `#/?with=${job.id}` }, "Compare with …"),
+    h("a", { class: "button", href: `#/new?from=${job.id}` }, "Use as a start"),
+  ];
   const button = (what, words, question, danger) =>
     h(
       "button",
@@ -168,7 +171,7 @@ function buttons(live, signal) {
     );
   if (!live.ended) {
     return [
-      again,
+      ...links,
       button(
         "cancel",
         "Cancel",
@@ -191,7 +194,7 @@ function buttons(live, signal) {
     },
     true,
   );
-  return job.status === "succeeded" ? [again, remove] : [again, button("resume", "Resume"), remove];
+  return job.status === "succeeded" ? [...links, remove] : [...links, button("resume", "Resume"), remove];
 }
 
 async function perform(live, what, signal) {

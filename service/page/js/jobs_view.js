@@ -14,9 +14,12 @@ export async function showJobs(root, { choices, signal }) {
     search: choices.get("search") ?? "",
     status: choices.get("status") ?? "",
     pages: 1,
-    chosen: new Set(),
+    chosen: new Set(choices.getAll("with")),
   };
   const list = h("div", {}, waiting("Looking for jobs …"));
+  const partner = state.chosen.size
+    ? h("p", { class: "notice" }, "One job is chosen. Tick the one to compare it with, then press Compare two.")
+    : "";
   const compare = h(
     "button",
     {
@@ -35,6 +38,7 @@ export async function showJobs(root, { choices, signal }) {
       h("h1", {}, "Jobs"),
       h("div", { class: "actions" }, compare, h("a", { class: "button first", href: "#/new" }, "New job")),
     ),
+    partner,
     tools(state, () => {
       state.pages = 1;
       refresh();

@@ -106,7 +106,7 @@ class Submission {
       if (turn !== this.turn) return;
       this.form.mark([]);
       this.wrong.replaceChildren();
-      this.cost.replaceChildren(planFacts(plan));
+      this.cost.replaceChildren(planFacts(plan, this.form.spec));
       this.button.disabled = false;
     } catch (error) {
       if (turn !== this.turn || this.signal.aborted) return;
@@ -151,11 +151,21 @@ class Submission {
   }
 }
 
-function planFacts(plan) {
+function planFacts(plan, spec) {
+  // Refinement trains what its budget allows of the lattice; the cost is that of the whole budget.
+  const asked = spec.refine
+    ? [
+        ["Trainings", `at most ${count(plan.trainings)}`],
+        ["Candidates", `${count(plan.conditions)} conditions, of which the boundary's are trained`],
+      ]
+    : [
+        ["Conditions", count(plan.conditions)],
+        ["Trainings", count(plan.trainings)],
+      ];
+  const most = spec.refine ? "at most " : "";
   return facts([
-    ["Conditions", count(plan.conditions)],
-    ["Trainings", count(plan.trainings)],
-    ["Steps", count(plan.steps)],
+    ...asked,
+    ["Steps", `${most}${count(plan.steps)}`],
     ["Packs", `${count(plan.packs)}, ${count(plan.packs_at_a_time)} at a time`],
     ["Memory", `${bytes(plan.pack_bytes)} per pack`],
     ["Time", `about ${duration(plan.seconds)} on ${plan.cores} cores`],

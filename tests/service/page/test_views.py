@@ -26,6 +26,8 @@ SPEC: dict[str, Any] = {
     "grid": {"sparsity": [0.5, 0.9], "hidden_dim": [8, 16], "activation": ["topk:1", "relu"], "seeds": 3},
 }
 """A spec of 48 trials in 8 conditions."""
+VEGA_LITE = "application/vnd.vegalite.v6+json"
+BOUNDARY_KEYS = ("activation", "k", "l1", "exponent", "boundary", "x_axis")
 Open = Callable[..., Page]
 
 
@@ -190,14 +192,18 @@ def test_colours_panels_and_overlays_are_chosen_and_kept_in_the_address(done: Jo
     pictures.add(changed(page, pictures))
     page.get_by_role("checkbox", name="n_m = n").uncheck()
     pictures.add(changed(page, pictures))
+    page.get_by_role("checkbox", name="n(1 − S) = 2k").check()
+    expect(page.locator(".legend")).to_contain_text("2k features active")
+    pictures.add(changed(page, pictures))
     page.get_by_role("checkbox", name="phase glyphs").uncheck()
     last = changed(page, pictures)
-    assert len(pictures) == 7
+    assert len(pictures) == 8
     again = open_page()
     again.goto(page.url)
     wait_for_diagram(again)
     expect(again.get_by_role("checkbox", name="relu")).not_to_be_checked()
     expect(again.get_by_role("checkbox", name="n_m = n")).not_to_be_checked()
+    expect(again.get_by_role("checkbox", name="n(1 − S) = 2k")).to_be_checked()
     expect(again.get_by_role("combobox", name="Colour")).to_have_value("p_identifiable")
     again.wait_for_timeout(500)
     assert picture(again) == last
@@ -290,24 +296,84 @@ def test_a_failed_job_says_why(service: Running, open_page: Open) -> None:
 
 
 @pytest.mark.long
-def test_two_jobs_are_compared(service: Running, done: Job, open_page: Open) -> None:
+def test_two_jobs_are_compared_as_the_service_compares_them(service: Running, done: Job, open_page: Open) -> None:
     other = Job(service, "other", recovery={"cosine": 0.95}, grid={**SPEC["grid"], "seeds": 2}).succeed()
-    page = open_page()
-    page.goto(service.url)
-    page.get_by_role("checkbox", name="Compare done").check()
+    page = open_page(accept_downloads=True)
+    page.goto(done.url)
+    page.get_by_role("link", name="Compare with …").click()
+    expect(page.get_by_role("checkbox", name="Compare done")).to_be_checked()
+    expect(page.get_by_role("button", name="Compare two")).to_be_disabled()
     page.get_by_role("checkbox", name="Compare other").check()
     page.get_by_role("button", name="Compare two").click()
     # These jobs have no report: the service fits their boundaries now.
-    expect(page.locator(CELLS)).to_have_count(2, timeout=120_000)
-    expect(page.get_by_text("of 8 shared conditions differ")).to_be_visible()
+    expect(page.locator(CELLS)).to_have_count(1, timeout=120_000)
+    told = other.client.get(f"/v1/jobs/{done.id}/diff/{other.id}").json()
+    source = other.client.get(f"/v1/jobs/{done.id}/diff/{other.id}", headers={"Accept": VEGA_LITE}).json()
+    expect(page.locator(".notice")).to_have_text(told["notes"][0])
+    for title in source["facet"]["sort"]:
+        expect(page.get_by_role("checkbox", name=title)).to_be_checked()
+    panels = page.get_by_role("region", name="Whole panels").locator("tbody tr")
+    expect(panels).to_have_count(len(told["panels"]))
+    differing = [cell for cell in told["cells"] if cell["difference"] != 0]
+    cells = page.get_by_role("region", name="Cells that differ").locator("tbody tr")
+    expect(cells).to_have_count(len(differing))
     keys = page.get_by_role("region", name="Keys that differ")
+    expect(keys.locator("tbody tr")).to_have_count(len(told["spec_changes"]))
     expect(keys).to_contain_text("recovery.cosine")
     expect(keys).to_contain_text("grid.seeds")
-    page.locator(".figure").first.focus()
-    page.keyboard.press("ArrowRight")
-    expect(page.locator(".ring:not(.chosen):visible")).to_have_count(2)
+    moved = page.get_by_role("region", name="Displacements").locator("tbody tr")
+    assert moved.count() == len({tuple(row[name] for name in BOUNDARY_KEYS) for row in told["displacement"]}) > 0
+    expect(page.get_by_role("img", name="Displacement of the").first).to_be_visible()
     assert violations(page) == []
+    walk_to(page, "sparsity S: 0.9, hidden dimension n_m: 16")
+    said = page.locator("#announcer").inner_text()
+    cell = next(
+        row for row in source["datasets"]["rows"] if row["layer"] == "cell" and (row["S"], row["n_m"]) == (0.9, 16)
+    )
+    assert f"difference [95 %]: {cell['difference']}" in said
+    page.keyboard.press("Enter")
+    expect(page.locator(".opened h2")).to_be_focused()
+    expect(page.locator(".opened")).to_contain_text(cell["shares"])
+    with page.expect_download() as fetched:
+        page.get_by_role("button", name="Vega-Lite").click()
+    assert json.loads(fetched.value.path().read_text()) == source
+    page.get_by_role("checkbox", name="p ≤ 0.05 alone").uncheck()
+    again = open_page()
+    again.goto(page.url)
+    expect(again.locator(".opened")).to_contain_text(cell["shares"])
+    expect(again.get_by_role("checkbox", name="p ≤ 0.05 alone")).not_to_be_checked()
+    again.get_by_text("Both diagrams side by side").click()
+    expect(again.locator(".pair .figure canvas")).to_have_count(2)
+    again.locator(".pair .figure").first.focus()
+    again.keyboard.press("ArrowRight")
+    expect(again.locator(".pair .ring:not(.chosen):visible")).to_have_count(2)
+    assert violations(again) == []
+    again.get_by_role("link", name="Its trials in other").click()
+    expect(again.locator(".side h2")).to_contain_text("S 0.9 · n_m 16")
     other.client.delete(f"/v1/jobs/{other.id}")
+
+
+@pytest.mark.long
+def test_jobs_without_a_common_plane_are_refused_in_the_services_words(
+    service: Running, done: Job, open_page: Open
+) -> None:
+    far = Job(service, "far", grid={**SPEC["grid"], "sparsity": [0.6, 0.7]}).succeed()
+    page = open_page()
+    page.goto(f"{service.url}/#/compare/{done.id}/{far.id}")
+    told = far.client.get(f"/v1/jobs/{done.id}/diff/{far.id}").json()
+    assert told["status"] == 409
+    expect(page.get_by_role("alert")).to_have_text(told["detail"])
+    expect(page.get_by_text("Both diagrams side by side")).to_be_visible()
+    assert violations(page) == []
+    waiting = submit(far.client, {**SPEC, "name": "not begun"})["id"]
+    page.goto(f"{service.url}/#/compare/{done.id}/{waiting}")
+    expect(page.get_by_text("No condition has a finished trial in both jobs.")).to_be_visible()
+    expect(page.get_by_role("button", name="Compare again")).to_be_visible()
+    page.goto(f"{service.url}/#/compare/{done.id}/0123456789abcdef")
+    expect(page.get_by_role("alert")).to_contain_text("There is no job")
+    far.client.post(f"/v1/jobs/{waiting}/cancel")
+    for job_id in (waiting, far.id):
+        far.client.delete(f"/v1/jobs/{job_id}")
 
 
 def test_the_form_is_checked_by_the_service_and_submits(service: Running, open_page: Open) -> None:
@@ -335,6 +401,12 @@ def test_the_form_is_checked_by_the_service_and_submits(service: Running, open_p
     assert spec["grid"]["sparsity"] == [0.5, 0.9]
     area.fill(json.dumps({**spec, "training": {"steps": 7}}))
     expect(page.get_by_label("steps", exact=True)).to_have_value("7")
+    refined = {**spec, "refine": {"budget": 90}}
+    area.fill(json.dumps(refined))
+    expect(cost).to_contain_text("at most 90")
+    expect(cost).to_contain_text("Candidates")
+    area.fill(json.dumps({**spec, "training": {"steps": 7}}))
+    expect(cost).not_to_contain_text("Candidates")
     page.get_by_role("button", name="Submit the job").click()
     expect(page.get_by_role("heading", name="from the form")).to_be_visible()
     job = service.client().get(f"/v1/jobs/{page.url.rpartition('/')[2]}").json()
@@ -459,7 +531,7 @@ def test_a_thousand_cells_are_drawn_soon_and_pointing_at_them_is_fluid(service: 
     job.worker.say("finish", {"status": "cancelled"})
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_the_first_useful_paint_is_soon(service: Running, done: Job, open_page: Open) -> None:
     page = open_page()
     seconds = []
