@@ -1,47 +1,42 @@
 """Planted boundaries to the number of trainings that refinement, the full grid and other designs need for equal error.
 
-    python benchmarks/refinement.py --out refinement.jsonl [--repetitions 20] [--only curved] [--designs]
+    python benchmarks/refinement.py --out refinement.jsonl [--repetitions 20] [--from 0] [--only curved] [--width 0.03]
+        [--designs refined random sobol learner2d]
     python benchmarks/refinement.py --table refinement.jsonl
 
 No training: P(identified) is known, outcomes are drawn from it, and every design is read by the same estimator (the
-fit of phase_diagrams.binomial_field) on the same lattice. The error is the area on the wrong side of the estimated
-P = 1/2 line over the length of the true one: how far, in axis lengths, the line is off on average.
+fit of phase_diagrams.binomial_field) on the same lattice. refinement_score.py says what is counted.
 """
 
 import argparse
-import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import RegularGridInterpolator
 from scipy.special import expit
 from scipy.stats import qmc
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from refinement_score import DESIGNS, Floats, Line, Reading, Record, Truth, append_record, read_records, table  # noqa: E402
 
 from phase_diagrams.axis import between  # noqa: E402
-from phase_diagrams.band import contour, probits_of  # noqa: E402
 from phase_diagrams.binomial_field import LENGTH_SCALES, fit_components  # noqa: E402
 from phase_diagrams.lattice import Lattice  # noqa: E402
 from phase_diagrams.refine_planner import GROWTH, LEAST_ROUND, REFRESH  # noqa: E402
 from phase_diagrams.refinement import Estimate, Field, choose, estimate, probability_above  # noqa: E402
 
-Floats = npt.NDArray[np.float64]
-Truth = Callable[[Floats, Floats], Floats]
-
 CONFIDENCE = 0.95
-COARSE = 7
+COARSE = 5
 """Values of an axis at which refinement starts, with one seed each."""
 FULL = 16
 """Values of an axis of the full grid, each place with all seeds."""
-FINE = np.linspace(0.0, 1.0, 201)
 LENGTHS = list(product(LENGTH_SCALES, repeat=2))
 
 
@@ -57,8 +52,8 @@ class Case(NamedTuple):
 
 CASES = [
     *(Case(shape, width, 4, budget) for shape in ("straight", "curved", "reentrant", "islands")
-      for width, budget in ((0.01, 420), (0.03, 420), (0.1, 1130))),
-    *(Case("curved", 0.03, seeds, 105 * seeds) for seeds in (1, 2, 8)),
+      for width, budget in ((0.01, 420), (0.03, 700 if shape == "straight" else 420), (0.1, 1130))),
+    *(Case("curved", 0.03, seeds, budget) for seeds, budget in ((1, 282), (2, 420), (8, 900))),
 ]  # fmt: skip
 
 
@@ -82,24 +77,9 @@ class World:
 
     lattice: Lattice
     truth: Truth
+    line: Line
     outcomes: npt.NDArray[np.bool_]
     """(places, seeds)."""
-
-    @property
-    def fine(self) -> npt.NDArray[np.bool_]:
-        x, y = np.meshgrid(FINE, FINE, indexing="ij")
-        return np.asarray(self.truth(x, y) > 0)
-
-    @property
-    def line(self) -> Floats:
-        """Points of the true boundary, (points, 2)."""
-        x, y = np.meshgrid(FINE, FINE, indexing="ij")
-        return contour(self.truth(x, y), FINE, FINE, 0.0)
-
-    @property
-    def length(self) -> float:
-        """Of the true boundary, in axis lengths (Cauchy-Crofton from crossings along both axes)."""
-        return float(len(self.line) / (len(FINE) - 1) * np.pi / 4)
 
 
 def world(case: Case, repetition: int) -> World:
@@ -108,35 +88,11 @@ def world(case: Case, repetition: int) -> World:
     coarse = np.linspace(0, 1, COARSE)
     lattice = Lattice((between(coarse, 41), between(coarse, 33)))
     p = expit(truth(*lattice.places.T) / case.width)
-    return World(lattice, truth, rng.random((len(p), case.seeds)) < p[:, None])
+    return World(lattice, truth, Line(truth), rng.random((len(p), case.seeds)) < p[:, None])
 
 
 def hash_of(text: str) -> int:
     return int.from_bytes(text.encode()[:8], "little")
-
-
-class Reading(NamedTuple):
-    """What an estimate is worth."""
-
-    trainings: int
-    error: float
-    covered: float
-    """Share of the true boundary's points where the sign of f is undecided, as it should be."""
-    islands: bool
-    """Whether every connected part that is identified shows at its middle."""
-    reach: float
-
-
-def read(there: World, above: Floats, trainings: int, reach: float = np.nan) -> Reading:
-    """Judge P(f > 0) on the candidates' lattice against the truth."""
-    probits = probits_of(above).reshape(there.lattice.shape)
-    at = RegularGridInterpolator(there.lattice.axes, probits)
-    x, y = np.meshgrid(FINE, FINE, indexing="ij")
-    wrong = (at((x, y)) > 0) != there.fine
-    covered = np.abs(at(there.line)) < 1.96
-    middles = there.truth(x, y) > 0.1
-    seen = bool(np.all(~wrong[middles])) if middles.any() else True
-    return Reading(trainings, float(wrong.mean() / there.length), float(covered.mean()), seen, reach)
 
 
 def refined(there: World, case: Case) -> Iterator[Reading]:
@@ -152,9 +108,12 @@ def refined(there: World, case: Case) -> Iterator[Reading]:
         counts = (asked[:, 0] & there.outcomes).sum(axis=1).astype(np.float64)
         trainings = int(totals.sum())
         last = trainings >= case.budget
-        found = estimate(lattice, counts, totals, CONFIDENCE, None if last or turn % REFRESH == 0 else found)
+        earlier = None if last or turn % REFRESH == 0 else found
+        found = estimate(lattice, counts, totals, CONFIDENCE, earlier)
         field.estimates[0] = found
-        yield read(there, found.above, trainings, found.reach)
+        # A job that ended here would be read by a fresh fit.
+        shown = estimate(lattice, counts, totals, CONFIDENCE) if earlier else found
+        yield there.line.read(lattice, shown.above, trainings, shown.reach)
         size = min(case.budget - trainings, max(LEAST_ROUND, trainings // GROWTH))
         if last or not choose([field], size, 0.0, 0.1):
             return
@@ -168,7 +127,7 @@ def full(there: World, case: Case, repetition: int) -> Reading:
     totals = np.full(len(places), float(case.seeds))
     counts = rng.binomial(case.seeds, expit(there.truth(*places.T) / case.width)).astype(np.float64)
     components = fit_components(places, counts, totals, LENGTHS)
-    return read(there, probability_above(there.lattice, components), int(totals.sum()))
+    return there.line.read(there.lattice, probability_above(there.lattice, components), int(totals.sum()))
 
 
 def designed(there: World, case: Case, name: str, repetition: int) -> Iterator[Reading]:
@@ -179,14 +138,14 @@ def designed(there: World, case: Case, name: str, repetition: int) -> Iterator[R
         places, found = learner_places(there, case, rng, int(sizes[-1]))
     else:
         most = int(sizes[-1])
-        places = qmc.Sobol(2, rng=rng).random(most) if name == "sobol" else rng.random((most, 2))
+        places = qmc.Sobol(2, rng=int(rng.integers(2**32))).random(most) if name == "sobol" else rng.random((most, 2))
         found = (rng.random(most) < expit(there.truth(*places.T) / case.width)).astype(np.float64)
     for size in sizes:
         distinct, where = np.unique(places[:size], axis=0, return_inverse=True)
         counts = np.bincount(where.ravel(), found[:size])
         totals = np.bincount(where.ravel()).astype(np.float64)
         components = fit_components(distinct, counts, totals, LENGTHS)
-        yield read(there, probability_above(there.lattice, components), int(size))
+        yield there.line.read(there.lattice, probability_above(there.lattice, components), int(size))
 
 
 def learner_places(there: World, case: Case, rng: np.random.Generator, most: int) -> tuple[Floats, Floats]:
@@ -204,79 +163,32 @@ def learner_places(there: World, case: Case, rng: np.random.Generator, most: int
     return np.array(places), np.array(found)
 
 
-def run_case(case: Case, repetition: int, designs: bool) -> dict[str, Any]:
+def run_case(case: Case, repetition: int, designs: Sequence[str]) -> Record:
     there = world(case, repetition)
-    record: dict[str, Any] = {**case._asdict(), "repetition": repetition}
-    record["refined"] = [reading._asdict() for reading in refined(there, case)]
-    record["grid"] = full(there, case, repetition)._asdict()
-    for name in ("random", "sobol", "learner2d") if designs else ():
-        record[name] = [reading._asdict() for reading in designed(there, case, name, repetition)]
+    record: Record = {**case._asdict(), "repetition": repetition, "grid": full(there, case, repetition)._asdict()}
+    for name in designs:
+        readings = refined(there, case) if name == "refined" else designed(there, case, name, repetition)
+        record[name] = [reading._asdict() for reading in readings]
     return record
-
-
-def needed(curves: list[list[dict[str, Any]]], error: float) -> float | None:
-    """Trainings from which on the median error is at most that of the grid, between readings linear in the logs."""
-    shortest = min(map(len, curves))
-    trainings = np.median([[reading["trainings"] for reading in curve[:shortest]] for curve in curves], axis=0)
-    errors = np.median([[reading["error"] for reading in curve[:shortest]] for curve in curves], axis=0)
-    above = np.flatnonzero(errors > error)
-    if not len(above):
-        return float(trainings[0])
-    i = int(above[-1])
-    if i + 1 == len(errors):
-        return None
-    share = np.log(errors[i] / error) / np.log(errors[i] / max(errors[i + 1], 1e-9))
-    return float(np.exp(np.log(trainings[i]) + share * np.log(trainings[i + 1] / trainings[i])))
-
-
-def table(path: Path) -> str:
-    """The results as a Markdown table."""
-    records = [json.loads(line) for line in path.read_text().splitlines()]
-    lines = [
-        "| boundary | width | seeds | repetitions | grid's error | refinement needs | of the grid's | others need "
-        "| coverage | islands found |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for key in dict.fromkeys((r["shape"], r["width"], r["seeds"]) for r in records):
-        mine = [r for r in records if (r["shape"], r["width"], r["seeds"]) == key]
-        error = float(np.median([r["grid"]["error"] for r in mine]))
-        grid = mine[0]["grid"]["trainings"]
-        count = needed([r["refined"] for r in mine], error)
-        others = [
-            f"{name} {needed([r[name] for r in mine if name in r], error) or float('nan'):.0f}"
-            for name in ("random", "sobol", "learner2d")
-            if any(name in r for r in mine)
-        ]
-        covered = np.mean([r["refined"][-1]["covered"] for r in mine])
-        islands = np.mean([r["refined"][-1]["islands"] for r in mine])
-        said = "not within its budget" if count is None else f"{count:.0f} of {grid}"
-        ratio = "" if count is None else f"1/{grid / count:.1f}"
-        lines.append(
-            f"| {key[0]} | {key[1]:g} | {key[2]} | {len(mine)} | {error:.4f} | {said} | {ratio} | {', '.join(others)} "
-            "| "
-            f"{100 * covered:.0f} % | {f'{100 * islands:.0f} %' if key[0] == 'islands' else ''} |"
-        )
-    return "\n".join(lines)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="file to append results to, a JSON line each")
     parser.add_argument("--repetitions", type=int, default=20)
+    parser.add_argument("--from", type=int, default=0, dest="first", help="number of the first repetition")
     parser.add_argument("--only", default="", help="cases of this shape")
     parser.add_argument("--width", type=float, help="cases of this width")
-    parser.add_argument("--designs", action="store_true", help="other designs too")
+    parser.add_argument("--designs", nargs="+", default=["refined"], choices=DESIGNS)
     parser.add_argument("--table", type=Path, help="print the results in this file")
     arguments = parser.parse_args()
     if arguments.table:
-        print(table(arguments.table))
+        print(table(read_records(arguments.table), ("shape", "width", "seeds")))
         return 0
-    for repetition in range(arguments.repetitions):
+    for repetition in range(arguments.first, arguments.first + arguments.repetitions):
         for case in CASES:
             if arguments.only in case.shape and arguments.width in (None, case.width):
-                record = run_case(case, repetition, arguments.designs)
-                with arguments.out.open("a") as file:
-                    file.write(json.dumps(record) + "\n")
+                append_record(arguments.out, run_case(case, repetition, arguments.designs))
     return 0
 
 

@@ -88,27 +88,50 @@ def fit_components(places: Floats, counts: Floats, totals: Floats, lengths: Sequ
 
 
 def refit_components(
-    earlier: Sequence[Component], known: npt.NDArray[np.intp], places: Floats, counts: Floats, totals: Floats
+    earlier: Sequence[Component],
+    known: npt.NDArray[np.intp],
+    places: Floats,
+    counts: Floats,
+    totals: Floats,
+    wander: bool = False,
 ) -> tuple[Component, ...]:
     """`fit_components` for more outcomes, over the hyperparameters that had weight before and started from there.
 
-    Several times faster and good enough to choose by: hyperparameters of little weight are left out, and none that
-    `earlier` left out come back.
+    Several times faster and good enough to choose by: hyperparameters of little weight are left out, and of those that
+    `earlier` left out none come back but, with `wander`, the neighbours of the heaviest.
 
     Args:
         earlier: the posterior of fewer outcomes.
         known: (earlier conditions,), where in `places` the conditions of `earlier` are.
         places, counts, totals: as for `fit_components`.
+        wander: whether hyperparameters one step from the heaviest are tried too, so that rounds of refits can walk.
     """
-    kept = [c for c in earlier if c.weight >= REFIT_WEIGHT]
-    bare = {lengths: features(places, lengths) for lengths in {c.lengths for c in kept}}
-    planes = [c.steepness * bare[c.lengths] for c in kept]
-    start = np.zeros((2, len(kept), len(places)))
-    start[0][:, known] = [c.site_precision for c in kept]
-    start[1][:, known] = [c.site_shift for c in kept]
-    posterior = _propagate(_padded(planes), counts, totals, start[0], start[1], REFIT_TOLERANCE)
-    choices = [(c.steepness, c.lengths, plane.shape[1]) for c, plane in zip(kept, planes, strict=True)]
+    starts = {(c.steepness, c.lengths): c for c in earlier if c.weight >= REFIT_WEIGHT}
+    if wander:
+        heaviest = max(earlier, key=lambda c: c.weight)
+        starts = dict.fromkeys(_beside(heaviest.steepness, heaviest.lengths), heaviest) | starts
+    bare = {lengths: features(places, lengths) for lengths in {lengths for _, lengths in starts}}
+    planes = [steepness * bare[lengths] for steepness, lengths in starts]
+    sites = np.zeros((2, len(starts), len(places)))
+    sites[0][:, known] = [c.site_precision for c in starts.values()]
+    sites[1][:, known] = [c.site_shift for c in starts.values()]
+    posterior = _propagate(_padded(planes), counts, totals, sites[0], sites[1], REFIT_TOLERANCE)
+    choices = [(*choice, plane.shape[1]) for choice, plane in zip(starts, planes, strict=True)]
     return _weighted(choices, posterior)
+
+
+def _beside(steepness: float, lengths: Lengths) -> list[tuple[float, Lengths]]:
+    """The hyperparameters one step from these, in one of them."""
+    found = [(each, lengths) for each in _neighbours(STEEPNESSES, steepness)]
+    for axis, length in enumerate(lengths):
+        steps = _neighbours(LENGTH_SCALES, length) if np.isfinite(length) else []
+        found += [(steepness, (*lengths[:axis], step, *lengths[axis + 1 :])) for step in steps]
+    return found
+
+
+def _neighbours(values: Sequence[float], value: float) -> list[float]:
+    place = values.index(value)
+    return list(values[max(place - 1, 0) : place]) + list(values[place + 1 : place + 2])
 
 
 class _Posterior(NamedTuple):

@@ -148,14 +148,18 @@ class RefinePlanner:
         return []
 
     def _estimate(self, outcomes: Sequence[Outcomes], afresh: bool) -> None:
-        """Fit every boundary to the outcomes: one a round afresh, in turn, the others from where they were."""
+        """Fit every boundary to the outcomes: one a round afresh, in turn, the others from where they were.
+
+        Afresh takes seconds where panels share a posterior of three axes: in turn, those wander instead.
+        """
         boundaries = [(each, start) for each in self._fields for start in range(len(each.estimates))]
         turns = max(REFRESH, len(boundaries))
         for number, (each, start) in enumerate(boundaries):
             counts, totals = outcomes[self._fields.index(each)][start]
             if totals.any():
-                earlier = None if afresh or (self._rounds + number) % turns == 0 else each.estimates[start]
-                each.estimates[start] = estimate(each.lattice, counts, totals, self.refine.confidence, earlier)
+                turn, shared = (self._rounds + number) % turns == 0, len(each.lattice.axes) > 2
+                earlier = None if afresh or (turn and not shared) else each.estimates[start]
+                each.estimates[start] = estimate(each.lattice, counts, totals, self.refine.confidence, earlier, turn)
 
     def _settled(self) -> bool:
         found = [found for each in self._fields for found in each.estimates]

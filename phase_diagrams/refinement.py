@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import KDTree
 from scipy.special import ndtr
 
 from phase_diagrams.acquisition import Gains
@@ -81,7 +82,12 @@ class Field:
 
 
 def estimate(
-    lattice: Lattice, counts: Floats, totals: Floats, confidence: float, earlier: Estimate | None = None
+    lattice: Lattice,
+    counts: Floats,
+    totals: Floats,
+    confidence: float,
+    earlier: Estimate | None = None,
+    wander: bool = False,
 ) -> Estimate:
     """Fit the outcomes of a lattice's places; from `earlier` on where it is given, which is faster (refit_components).
 
@@ -90,6 +96,7 @@ def estimate(
         counts, totals: (places,), seeds identified and trained; at least one is trained.
         confidence: of the band whose reach is wanted.
         earlier: an estimate from fewer outcomes of the same lattice.
+        wander: whether hyperparameters beside the best of `earlier` are tried too.
     """
     known = np.flatnonzero(totals > 0)
     places = lattice.places[known]
@@ -99,7 +106,7 @@ def estimate(
         components = fit_components(places, *outcomes, list(product(*scales)))
     else:
         where = np.searchsorted(known, earlier.known)
-        components = refit_components(earlier.components, where, places, *outcomes)
+        components = refit_components(earlier.components, where, places, *outcomes, wander=wander)
     u, v = lattice.axes[-2:]
     above = probability_above(lattice, components)
     planes = probits_of(above).reshape(-1, len(u), len(v))
@@ -128,7 +135,7 @@ def choose(fields: Sequence[Field], size: int, tolerance: float, stream_price: f
         stream_price: cost of a data stream, paid once for all trainings of a batch that share it.
     """
     auctions = [_Auction(i, each, tolerance, stream_price) for i, each in enumerate(fields)]
-    opened: set[tuple[int, int]] = set()
+    opened = np.zeros((1 + max(int(each.streams.max()) for each in fields), fields[0].asked.shape[2]), dtype=bool)
     chosen: list[Choice] = []
     for wanted, bids in ((round(size * EXPLORATION), _Auction.explore), (size, _Auction.refine)):
         while len(chosen) < wanted:
@@ -139,7 +146,7 @@ def choose(fields: Sequence[Field], size: int, tolerance: float, stream_price: f
             auction = auctions[choices[0].field]
             for choice in choices:
                 auction.take(choice)
-                opened.add((auction.stream(choice.place), choice.seed))
+                opened[auction.stream(choice.place), choice.seed] = True
             chosen += choices
     return chosen
 
@@ -175,9 +182,9 @@ class _Auction:
         first = choice.place // plane * plane
         points = lattice.places[first : first + plane, -2:]
         near = self._nearest[first : first + plane]
-        np.minimum(near, _distance(points, lattice.places[choice.place : choice.place + 1, -2:]), out=near)
+        np.minimum(near, np.hypot(*(points - points[choice.place - first]).T), out=near)
 
-    def explore(self, room: int, opened: set[tuple[int, int]]) -> _Offer | None:
+    def explore(self, room: int, opened: Flags) -> _Offer | None:
         """The place farthest from all that were asked for, from all starts, valued at its distance."""
         starts = self._field.asked.shape[1]
         place = int(np.argmax(np.round(self._nearest, 9)))
@@ -186,12 +193,12 @@ class _Auction:
             return None
         return round(distance, 9), [Choice(self._index, place, 0, start) for start in range(starts)]
 
-    def refine(self, room: int, opened: set[tuple[int, int]]) -> _Offer | None:
+    def refine(self, room: int, opened: Flags) -> _Offer | None:
         """The training, or pair of them, that tells most for its price."""
         offers = [offer for start in range(len(self._gains)) if (offer := self._best(start, room, opened)) is not None]
         return max(offers, key=lambda offer: offer[0], default=None)
 
-    def _best(self, start: int, room: int, opened: set[tuple[int, int]]) -> _Offer | None:
+    def _best(self, start: int, room: int, opened: Flags) -> _Offer | None:
         gains = self._gains[start]
         if gains is None:
             return None
@@ -205,9 +212,7 @@ class _Auction:
         possible = (single | free.any(axis=1)) & (number <= room)
         if not possible.any():
             return None
-        fresh = np.array(
-            [(s, k) not in opened for s, k in zip(self._field.streams[places].tolist(), seed.tolist(), strict=True)]
-        )
+        fresh = ~opened[self._field.streams[places], seed]
         value = gains.values + (number == 2) * self._beside(places)
         price = number * self._field.prices[places] + fresh * self._stream_price
         worth = np.where(possible, value / price, -np.inf)
@@ -226,6 +231,4 @@ class _Auction:
 
 def _distance(points: Floats, others: Floats) -> Floats:
     """Distance of each point to the nearest of the others; inf without others."""
-    if not len(others):
-        return np.full(len(points), np.inf)
-    return np.asarray(np.sqrt(((points[:, None] - others) ** 2).sum(axis=2)).min(axis=1))
+    return np.asarray(KDTree(others).query(points)[0] if len(others) else np.full(len(points), np.inf))

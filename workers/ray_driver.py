@@ -125,7 +125,8 @@ def _run(order: dict[str, Any], scratch: str, events: Events) -> None:
             seat = await_seat(spec.resources, live_nodes, order["trained_on"], events.tell_of_waiting)
         else:
             seat = choose_seat(spec.resources, list(live_nodes().values()))
-        events.send("connected", device=seat.device, slots=seat.slots)
+        at_a_time = min(seat.slots, spec.resources.max_concurrent or seat.slots)
+        events.send("connected", device=seat.device, slots=at_a_time)
         floats = np.frombuffer(sys.stdin.buffer.read(dictionary_bytes), np.float32)
         dictionary = floats.reshape(spec.data.n_inputs, spec.data.n_features)
         folder = open_folder(order["location"])

@@ -40,6 +40,18 @@ def test_a_refit_is_a_fit() -> None:
     assert sum(c.weight for c in again) == pytest.approx(1)
 
 
+def test_refits_that_wander_find_the_hyperparameters_of_a_fit() -> None:
+    places, counts, totals = outcomes(60)
+    found = fit_components(places, counts, totals, [(0.25, 0.25)])
+    for _ in range(4):
+        found = refit_components(found, np.arange(60), places, counts, totals, wander=True)
+    afresh = fit_components(places, counts, totals, LENGTHS)
+    heaviest = max(afresh, key=lambda c: c.weight)
+    assert (heaviest.steepness, heaviest.lengths) in {(c.steepness, c.lengths) for c in found}
+    probe = np.random.default_rng(2).random((200, 2))
+    assert above(found, probe) == pytest.approx(above(afresh, probe), abs=0.06)
+
+
 def test_prior_variance_of_the_features_is_that_of_the_kernel_in_three_axes() -> None:
     """Constant 1, trend 1 per axis at the corners, residual 1 but for the directions that are left out."""
     corners = np.array(list(product([0.0, 1.0], repeat=3)))
