@@ -1,7 +1,7 @@
 """Starting weights and a data stream to trained weights, on the CPU: many SAEs on one stream of batches."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -92,7 +92,7 @@ def train(
     ]
 
 
-def _chunks(stream: Stream, training: Training, prefetch: bool) -> Iterator[_Chunk]:
+def _chunks(stream: Stream, training: Training, prefetch: bool) -> Generator[_Chunk, None, None]:
     """All batches in order; a chunk's memory is that of the one before, or with `prefetch` of the last but one."""
     size = -(-training.batch_size // LANES) * LANES * (-(-stream.n_inputs // LANES) * LANES)
     steps = min(max(1, _CHUNK_FLOATS // size), training.steps)
