@@ -145,8 +145,9 @@ def test_band_covers_steep_truths_across_the_other_axis() -> None:
     assert np.mean(found) > 0.98
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(
+    "width", [pytest.param(width, marks=pytest.mark.long if width == 0.05 else pytest.mark.soak) for width in WIDTHS]
+)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_band_covers_every_family_over_200_diagrams(
     family: Callable[[np.random.Generator], list[Curve]], width: float
