@@ -163,7 +163,7 @@ def gpu(costs: Overheads, sizes: Sequence[int] = SIZES[1:]) -> None:
     for size in sizes:
         spec = job_spec("large", size)
         paces = paces_of("large", spec)
-        for gpus in SLOTS[1:]:
+        for gpus in SLOTS:
             for cores in CORES_PER_GPU:
                 # As on a real one, packs are cut by the estimate for a CPU until the first have shown how fast it is.
                 cells = measure(spec, paces, ESTIMATED, PER_GPU * gpus, cores / PER_GPU, costs)
