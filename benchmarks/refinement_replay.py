@@ -3,10 +3,10 @@
     saephase run benchmarks/refinement_replay.yaml --out runs/dense
     python benchmarks/refinement_replay.py runs/dense --out replay.jsonl [--table]
 
-Nothing is trained. The table's conditions are the candidates, and its seeds are cut into groups of four: a repetition
-replays one group, and its truth is the fit of all the others, i.e. other outcomes of the same conditions. The grid is
-all conditions with the group's seeds. Refinement is refine_planner.py as a job runs it, for all panels and both starts
-at once; each boundary is judged by itself, so a training counts for the whole job that it is a part of.
+Nothing is trained. The table's conditions are the candidates. A repetition draws four of its seeds and replays them,
+and its truth is the fit of all the others, i.e. other outcomes of the same conditions. The grid is all conditions with
+the four seeds. Refinement is refine_planner.py as a job runs it, for all panels and both starts at once; each boundary
+is judged by itself, so a training counts for the whole job that it is a part of.
 """
 
 import argparse
@@ -41,8 +41,8 @@ SEEDS = 4
 """Seeds of a replay: all of them in the grid, at most so many in refinement."""
 COARSE = 4
 """Every so-manieth value of an axis is in the coarse start."""
-SHARE = 3
-"""Refinement and other designs may spend one in so many of the grid's trainings."""
+REPETITIONS = 20
+"""They share seeds, so their intervals are too narrow where the seeds are few."""
 CONFIDENCE = 0.95
 
 
@@ -143,9 +143,10 @@ def designed(held: Held, name: str, repetition: int) -> Iterator[pa.Table]:
 
 def run_repetition(dense: JobSpec, rows: pa.Table, repetition: int) -> list[Record]:
     seeds = list(dense.grid.seeds)
-    mine = seeds[SEEDS * repetition : SEEDS * (repetition + 1)]
+    rng = np.random.Generator(np.random.Philox(key=[repetition, len(seeds)]))
+    mine = sorted(rng.choice(seeds, SEEDS, replace=False).tolist())
     others = [seed for seed in seeds if seed not in mine]
-    budget = rows.num_rows // len(seeds) * SEEDS // SHARE
+    budget = rows.num_rows // len(seeds) * SEEDS
     held, truth = replayed(dense, rows, mine, budget), replayed(dense, rows, others, budget)
     lines, records = [], []
     for (panel, start, lattice, found), (*_, whole) in zip(
@@ -176,7 +177,7 @@ def main() -> int:
         return 0
     folder = open_folder(str(arguments.folder))
     dense, rows = read_spec(folder.read("spec.json").decode()), read_trials(folder)
-    for repetition in range(len(dense.grid.seeds) // SEEDS):
+    for repetition in range(REPETITIONS):
         for record in run_repetition(dense, rows, repetition):
             append_record(arguments.out, record)
     return 0

@@ -112,7 +112,7 @@ def simulate(
     waiting: deque[tuple[str, Pack]] = deque()  # Tune takes as many ahead as may start at a time
     training, trials, last, free = 0.0, 0, 0.0, 0
     up = costs.ray + costs.planning * queue.planner.expected
-    coming = _Coming(min(starting, slots), slots, costs.actor, [])
+    coming = _Coming(min(starting, slots) + 1, slots, costs.actor, [])
     events: list[tuple[float, str]] = coming.begin(up)
     while events:
         now, done = heapq.heappop(events)
@@ -153,8 +153,9 @@ def simulate(
 class _Coming:
     """The actors that are starting: a Tune trial for each waits for it.
 
-    An actor that has finished its pack takes any of the waiting Tune trials, and the actor that was starting for that
-    one is given up (TuneController._maybe_reuse_cached_actor); another then starts from the beginning.
+    An actor that has finished its pack takes a Tune trial that no actor is starting for (workers/freed_actors.py). If
+    there is none, it takes any, and the actor that was starting for that one is given up
+    (TuneController._maybe_reuse_cached_actor); another then starts from the beginning.
     """
 
     at_a_time: int
@@ -180,11 +181,10 @@ class _Coming:
         return True
 
     def disturb(self, now: float) -> list[tuple[float, str]]:
-        """An actor takes one of the waiting Tune trials; what starts in place of the one that was starting for it."""
-        chosen = self._random.randrange(self.at_a_time + 1)
-        if chosen >= len(self.names):
+        """An actor takes a waiting Tune trial; what starts in place of one that was starting for it."""
+        if len(self.names) < self.at_a_time:
             return []
-        del self.names[chosen]
+        del self.names[self._random.randrange(len(self.names))]
         return self.begin(now)
 
 

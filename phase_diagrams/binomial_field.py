@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_expit
 
 Floats = npt.NDArray[np.float64]
 Lengths = tuple[float, ...]
@@ -36,6 +35,10 @@ LEAST_VARIANCE = 1e-4
 
 # Quadrature in standard units of a marginal; the tails beyond 6 hold 2e-9.
 QUADRATURE = np.linspace(-6.0, 6.0, 41)
+POWERS = QUADRATURE ** np.arange(3.0)[:, None]
+LOG_NORMAL = (np.log((QUADRATURE[1] - QUADRATURE[0]) / np.sqrt(2.0 * np.pi)) - 0.5 * QUADRATURE**2)[:, None]
+# Marginals at a time: their nodes stay in the cache. Measured: twice as slow in one piece.
+CHUNK = 256
 # Parallel updates at full length oscillate on steep, separated outcomes. 0.6 settles within 30 sweeps on those tried,
 # half of it from sweep 40 on the unanimous ones; what stays unsettled at 150 (a thousand seeds) moved P(f > 0) by 1e-3.
 DAMPING = 0.6
@@ -184,43 +187,71 @@ def _propagate(
         planes: (batch, conditions, features), prior sd included.
         counts, totals: (conditions,).
         precision, shift: (batch, conditions), the sites to start from.
-        tolerance: largest move of a marginal at which sweeping stops.
+        tolerance: largest move of a marginal at which a prior of the batch is swept no more.
     """
-    step = QUADRATURE[1] - QUADRATURE[0]
-    normal = -0.5 * QUADRATURE**2 + np.log(step / np.sqrt(2.0 * np.pi))
+    batch, _, width = planes.shape
+    found = _Posterior(np.empty((batch, width, width)), np.empty((batch, width)), np.empty(batch), precision, shift)
+    left = np.arange(batch)
     transposed = planes.transpose(0, 2, 1)
-    identity = np.eye(planes.shape[2])
+    identity = np.eye(width)
     for sweep in range(MAX_SWEEPS):
         # w has precision L L^T and mean L^-T whitened (RW section 2.1, sites in place of observations).
         lower = np.linalg.cholesky(identity + (transposed * precision[:, None, :]) @ planes)
         inverse = np.linalg.inv(lower)
         root = inverse.transpose(0, 2, 1)
-        a = planes @ root  # (batch, conditions, features)
-        whitened = inverse @ (transposed @ shift[..., None])  # (batch, features, 1)
+        a = planes @ root  # (left, conditions, features)
+        whitened = inverse @ (transposed @ shift[..., None])  # (left, features, 1)
         variance = np.einsum("bcf,bcf->bc", a, a)
         sd, mean = np.sqrt(variance), (a @ whitened)[..., 0]
-        f = mean[..., None] + sd[..., None] * QUADRATURE  # (batch, conditions, nodes)
-        # log(1 - expit(f)) = log expit(f) - f
-        log_ratio = totals[:, None] * log_expit(f) - (totals - counts)[:, None] * f
-        log_ratio += (0.5 * precision[..., None] * f - shift[..., None]) * f + normal
-        largest = log_ratio.max(axis=-1, keepdims=True)
-        tilted = np.exp(log_ratio - largest)
-        mass = tilted.sum(axis=-1)
-        moved = (tilted @ QUADRATURE) / mass
-        # A floor on the shrinkage of one sweep: the first sweeps may put a marginal far from its likelihood.
-        spread = np.maximum((tilted @ QUADRATURE**2) / mass - moved**2, 0.05)
-        if max(np.abs(moved).max(), np.abs(spread - 1.0).max()) < tolerance:
-            break
+        log_mass, moved, spread = _tilted_moments(mean, sd, counts, totals, precision, shift)
+        moves = np.maximum(np.abs(moved).max(axis=1), np.abs(spread - 1.0).max(axis=1))
+        settled = (moves < tolerance) | (sweep == MAX_SWEEPS - 1)
+        if settled.any():
+            # log Z_EP (RW section 3.6.2): normaliser of prior times sites, then per site likelihood / site under the
+            # marginal.
+            log_evidence = 0.5 * np.einsum("bfo,bfo->b", whitened, whitened) + log_mass.sum(axis=1)
+            log_evidence -= np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
+            results = _Posterior(root, whitened[..., 0], log_evidence, precision, shift)
+            for whole, part in zip(found, results, strict=True):
+                whole[left[settled]] = part[settled]
+            if settled.all():
+                break
+            left = left[~settled]
+            planes, precision, shift = planes[~settled], precision[~settled], shift[~settled]
+            transposed = planes.transpose(0, 2, 1)
+            variance, sd, mean, moved, spread = (each[~settled] for each in (variance, sd, mean, moved, spread))
         matched = 1.0 / (spread * variance)
         # A log-concave likelihood has no negative site; quadrature errs by rounding only.
         damping = DAMPING if sweep < PATIENCE else 0.5 * DAMPING
         shift = shift + damping * (matched * (mean + sd * moved) - mean / variance)
         precision = np.maximum(precision + damping * (matched - 1.0 / variance), 0.0)
-    # log Z_EP (RW section 3.6.2): normaliser of prior times sites, then per site likelihood / site under the marginal.
-    log_evidence = 0.5 * np.einsum("bfo,bfo->b", whitened, whitened)
-    log_evidence -= np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
-    log_evidence += (np.log(mass) + largest[..., 0]).sum(axis=1)
-    return _Posterior(root, whitened[..., 0], log_evidence, precision, shift)
+    return found
+
+
+def _tilted_moments(
+    mean: Floats, sd: Floats, counts: Floats, totals: Floats, precision: Floats, shift: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Of marginals (batch, conditions) times likelihood / site: log mass, mean and variance in the marginal's units."""
+    columns = [np.broadcast_to(each, mean.shape).ravel() for each in (mean, sd, counts, totals, precision, shift)]
+    log_mass, moved, second = np.empty((3, mean.size))
+    nodes = QUADRATURE[:, None]
+    for first in range(0, mean.size, CHUNK):
+        chunk = slice(first, first + CHUNK)
+        centre, scale, count, total, curve, slope = (each[chunk] for each in columns)
+        f = centre + nodes * scale  # (nodes, chunk)
+        # log expit(f) = min(f, 0) - log(1 + exp(-|f|)), whose last term is at most .7: in float32 its error is 1e-7 a
+        # seed, and both functions take a fifth of the time that they take in float64.
+        log_ratio = (0.5 * curve * f - (slope + total - count)) * f + LOG_NORMAL
+        log_ratio += total * (np.minimum(f, 0.0) - np.log(1.0 + np.exp(-np.abs(f).astype(np.float32))))
+        largest = log_ratio.max(axis=0)
+        log_ratio -= largest
+        mass, moved[chunk], second[chunk] = POWERS @ np.exp(log_ratio.astype(np.float32)).astype(np.float64)
+        moved[chunk] /= mass
+        second[chunk] /= mass
+        log_mass[chunk] = np.log(mass) + largest
+    # A floor on the shrinkage of one sweep: the first sweeps may put a marginal far from its likelihood.
+    spread = np.maximum(second - moved**2, 0.05)
+    return log_mass.reshape(mean.shape), moved.reshape(mean.shape), spread.reshape(mean.shape)
 
 
 def features(places: Floats, lengths: Lengths) -> Floats:

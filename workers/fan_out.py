@@ -18,6 +18,7 @@ from phase_diagrams.pace_cache import read_paces
 from phase_diagrams.pack import Pack
 from phase_diagrams.planner import Planner
 from phase_diagrams.spec import JobSpec, spec_json
+from workers.freed_actors import FreedActors
 from workers.pack_queue import Failure, PackQueue
 from workers.pack_trainer import Order, PackTrainer
 from workers.searcher import FailureReasons, PackSearcher
@@ -25,8 +26,10 @@ from workers.seat import Seat
 
 MAX_STARTS = 3
 """Runs of Tune in a row that may break down without one finished pack; heuristic: Tune is then not the cause."""
-MAX_PENDING = 64
-"""Most actors that Tune starts at a time; heuristic: enough to fill a cluster in seconds, few for its scheduler."""
+
+MAX_PENDING = 128
+"""Most actors that Tune starts at a time; heuristic: simulated (docs/scale.md), 64 fill 1,000 places 11 s later, and
+with 256 fast GPUs have taken too many packs before it is known how long they should be."""
 
 
 class FanOutError(RuntimeError):
@@ -86,8 +89,9 @@ def fan_out(job: Job, planner: Planner, seat: Seat, listener: Listener, scratch:
 def _run_tune(searcher: PackSearcher, order: Order, seat: Seat, max_concurrent: int | None, scratch: str) -> str:
     """Run Tune until the searcher has nothing more, or Tune itself breaks down; why it ended."""
     at_a_time = min(seat.slots, max_concurrent or seat.slots)
-    # Tune's default for a searcher of one's own is one at a time: 16 actors would take a minute to start.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(min(at_a_time, MAX_PENDING))
+    # Tune's default for a searcher of one's own is one at a time: 16 actors would take a minute to start. One more, so
+    # that an actor that is free finds a trial that no other is being started for.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(min(at_a_time, MAX_PENDING) + 1)
     trainable: Any = tune.with_resources(
         tune.with_parameters(PackTrainer, order=order), tune.PlacementGroupFactory([seat.bundle])
     )
@@ -96,6 +100,7 @@ def _run_tune(searcher: PackSearcher, order: Order, seat: Seat, max_concurrent: 
         trainable,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
+            scheduler=FreedActors(),
             num_samples=-1,
             reuse_actors=True,
             max_concurrent_trials=max_concurrent,

@@ -9,6 +9,7 @@ Input: a line of JSON (spec, location, address, train, reuse, patient, trained_o
 order. Output: one event of JSON per line.
 """
 
+import importlib
 import json
 import os
 import sys
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 120.0
 """Within which Ray must have started or been joined; it takes 5 to 20 s, and may hang for ever."""
+MEANWHILE = ("pandas", "pyarrow.parquet", "phase_diagrams.folder", "workers.planners", "workers.stock")
+"""Modules that do not import Ray, whose modules import each other in circles, which two threads must not do at a time;
+pandas is Tune's."""
 WATCH_SECONDS = 1.0
 """Between looks at whether the cluster is still there; a look at a cluster of our own costs microseconds."""
 
@@ -84,7 +88,6 @@ def main(lifeline: int, scratch: str) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     # Imported here, after the watch has been forked off: forking a process with threads is not safe.
-    from workers.fan_out import FanOutError
     from workers.seat import ClusterAwayError, ClusterError
 
     order = json.loads(sys.stdin.buffer.readline())
@@ -92,7 +95,7 @@ def main(lifeline: int, scratch: str) -> None:
         _run(order, scratch, events)
     except ClusterAwayError as error:
         events.send("away", message=str(error))
-    except (ClusterError, FanOutError) as error:
+    except ClusterError as error:
         events.send("refused", message=str(error))
     except Exception as error:
         events.send("broke", message=f"{type(error).__name__}: {error}", detail=traceback.format_exc())
@@ -103,41 +106,54 @@ def main(lifeline: int, scratch: str) -> None:
 def _run(order: dict[str, Any], scratch: str, events: Events) -> None:
     import numpy as np
 
-    from phase_diagrams.folder import find_finished, open_folder
-    from phase_diagrams.spec import read_spec
     from workers.address import LOCAL
     from workers.cluster import live_nodes, open_cluster, thread_variables
-    from workers.fan_out import Job, fan_out
-    from workers.planners import open_planner
-    from workers.seat import await_seat, choose_seat
-    from workers.stock import FolderStock
 
-    spec = read_spec(order["spec"])
-    variables = thread_variables(spec.resources.cpus_per_trial)
-    dictionary_bytes = 4 * spec.data.n_inputs * spec.data.n_features
+    asked = json.loads(order["spec"])
+    variables = thread_variables(asked["resources"]["cpus_per_trial"])
+    shape = asked["data"]["n_inputs"], asked["data"]["n_features"]
+    dictionary_bytes = 4 * shape[0] * shape[1]
     patience = threading.Timer(CONNECT_SECONDS, _give_up, (events, order["address"]))
     patience.daemon = True
     patience.start()
+    threading.Thread(target=_import_meanwhile, daemon=True).start()
     with open_cluster(order["address"], scratch, variables, dictionary_bytes):
         patience.cancel()
         threading.Thread(target=_watch_cluster, args=(events,), daemon=True).start()
+        from phase_diagrams.folder import find_finished, open_folder
+        from phase_diagrams.spec import read_spec
+        from workers.fan_out import FanOutError, Job, fan_out
+        from workers.planners import open_planner
+        from workers.seat import await_seat, choose_seat
+        from workers.stock import FolderStock
+
+        spec = read_spec(order["spec"])
         if order["patient"]:
             seat = await_seat(spec.resources, live_nodes, order["trained_on"], events.tell_of_waiting)
         else:
             seat = choose_seat(spec.resources, list(live_nodes().values()))
         at_a_time = min(seat.slots, spec.resources.max_concurrent or seat.slots)
         events.send("connected", device=seat.device, slots=at_a_time)
-        floats = np.frombuffer(sys.stdin.buffer.read(dictionary_bytes), np.float32)
-        dictionary = floats.reshape(spec.data.n_inputs, spec.data.n_features)
+        dictionary = np.frombuffer(sys.stdin.buffer.read(dictionary_bytes), np.float32).reshape(shape)
         folder = open_folder(order["location"])
         planner = open_planner(spec, FolderStock(folder, find_finished(folder).trial_ids, order["reuse"]))
         job = Job(spec, dictionary, folder, order["location"])
-        fan_out(job, planner, seat, Told(events, planner), scratch, order["train"])
+        try:
+            fan_out(job, planner, seat, Told(events, planner), scratch, order["train"])
+        except FanOutError as error:
+            events.send("refused", message=str(error))
+            return
         if order["address"] == LOCAL:
             # Nothing of our own cluster is worth an orderly end, which would take seconds.
             events.send("done")
             os._exit(0)
     events.send("done")
+
+
+def _import_meanwhile() -> None:
+    """Import what the run needs and Ray has no part in, while Ray's start waits for its processes."""
+    for name in MEANWHILE:
+        importlib.import_module(name)
 
 
 def _give_up(events: Events, address: str) -> None:

@@ -15,7 +15,7 @@ from phase_diagrams.planner import GridPlanner, Planner
 from phase_diagrams.spec import JobSpec, parse_spec
 from phase_diagrams.trial import grid_trials, trial_namer
 from tests.phase_diagrams.planners import Curious, Listed
-from tests.workers.trainers import CONTROL, TRAIN_FAKE, Control
+from tests.workers.trainers import CONTROL, TRAIN_FAKE, TRAIN_LATE, Control
 from workers.cluster import live_nodes, lost_part, open_cluster, thread_variables
 from workers.fan_out import FanOutError, Job, fan_out, row_reader
 from workers.pack_queue import ATTEMPTS, Failure
@@ -24,7 +24,7 @@ from workers.seat import Seat, choose_seat
 ROOT = Path(__file__).parents[2]
 
 
-def a_spec(**resources: object) -> JobSpec:
+def a_spec(seeds: int = 2, **resources: object) -> JobSpec:
     return parse_spec(
         {
             "data": {"n_features": 8, "n_inputs": 4},
@@ -32,7 +32,7 @@ def a_spec(**resources: object) -> JobSpec:
                 "sparsity": [0.7, 0.8, 0.9],
                 "hidden_dim": [8, 16],
                 "activation": ["topk:1", "relu"],
-                "seeds": 2,
+                "seeds": seeds,
             },
             "resources": resources,
         }
@@ -119,6 +119,15 @@ def test_max_concurrent_packs_run_at_a_time_and_finished_trials_are_left_out(con
     assert finished_in(open_folder(str(tmp_path / "out"))) == frozenset(ids_of(spec)) - done
     kinds = [line.split()[0] for line in (control.folder / "log").read_text().splitlines()]
     assert kinds == ["begin", "end"] * (len(kinds) // 2)
+
+
+@pytest.mark.long
+def test_an_actor_comes_up_though_others_finish_packs_while_it_starts(control: Control, tmp_path: Path) -> None:
+    control.set(seconds=0.03)
+    spec = a_spec(seeds=16)  # packs of a quarter of a second
+    run(spec, tmp_path / "out", TRAIN_LATE)
+    assert len(set(control.pids())) == 2, "one actor did all the work"
+    assert all(control.count("begin", trial_id) == 1 for trial_id in ids_of(spec))
 
 
 def test_a_pack_that_fails_once_is_retried_and_nothing_is_missing(control: Control, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from phase_diagrams.tables import METRICS, TRIALS
 
 TRAIN_FAKE = "tests.workers.trainers:train_fake"
 TRAIN_SLOWLY = "tests.workers.trainers:train_slowly"
+TRAIN_LATE = "tests.workers.late_trainers:train_fake"
 CONTROL = "SAEPHASE_TEST_CONTROL"
 
 
