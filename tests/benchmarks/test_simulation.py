@@ -54,7 +54,7 @@ def test_actors_start_in_waves_and_are_disturbed_only_where_each_waiting_trial_h
     assert course(MAX_PENDING, costs).wall == pytest.approx(course(MAX_PENDING, NOTHING).wall + 10.0, abs=10 * SPREAD)
     queue = opened(SPEC, PACES, 1)
     [together, few] = [simulate(queue(), 8, lambda pack: 1.0, costs, starting=starting) for starting in (8, 2)]
-    # 40 packs of a second: eight that are up need 5 s. Of three that start at a time, each that finishes a pack ends one
+    # 40 packs of a second: eight that are up need 5 s. Of three that start at a time, each that ends a pack ends one
     # of the next three before it is up.
     assert together.wall == pytest.approx(15.5, abs=0.6)
     assert few.wall == pytest.approx(10.5 + 40 / 3, abs=2.0)
