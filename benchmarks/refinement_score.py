@@ -71,6 +71,8 @@ class Curves(NamedTuple):
     errors: Floats  # (repetitions, readings)
     grid: Floats  # (repetitions,), errors
     grid_trainings: int
+    slack: float
+    """Share of the grid's error by which an equal one may be larger."""
 
     def needed(self, chosen: npt.ArrayLike = slice(None)) -> float:
         """Trainings that the design needs; inf where they are more than were spent.
@@ -78,7 +80,7 @@ class Curves(NamedTuple):
         Args:
             chosen: indices of repetitions.
         """
-        error = float(np.median(self.grid[chosen]))
+        error = (1 + self.slack) * float(np.median(self.grid[chosen]))
         trainings, errors = np.median(self.trainings[chosen], axis=0), np.median(self.errors[chosen], axis=0)
         worse = np.flatnonzero(errors > error)
         if not len(worse):
@@ -114,7 +116,7 @@ def _ratio(grid: int, count: float) -> str:
     return f"1/{grid / count:.1f}" if np.isfinite(count) else "more"
 
 
-def curves(records: Sequence[Record], design: str) -> Curves:
+def curves(records: Sequence[Record], design: str, slack: float = 0.0) -> Curves:
     """The curves of a design over the records that have it."""
     mine = [record for record in records if design in record]
     shortest = min((len(record[design]) for record in mine), default=0)
@@ -123,7 +125,7 @@ def curves(records: Sequence[Record], design: str) -> Curves:
         for name in ("trainings", "error")
     )
     grid = np.array([record["grid"]["error"] for record in mine])
-    return Curves(trainings, errors, grid, int(records[0]["grid"]["trainings"]))
+    return Curves(trainings, errors, grid, int(records[0]["grid"]["trainings"]), slack)
 
 
 def share_said(values: Iterable[float]) -> str:
@@ -135,7 +137,7 @@ def share_said(values: Iterable[float]) -> str:
     return f"{100 * shares.mean():.0f} ({low:.0f} to {high:.0f}) %"
 
 
-def table(records: Sequence[Record], names: Sequence[str]) -> str:
+def table(records: Sequence[Record], names: Sequence[str], slack: float = 0.0) -> str:
     """Records, those of equal values under the names together, as Markdown: refinement, then the other designs."""
     heads = [*names, "repetitions", "grid's error", "needs", "of the grid's", "coverage", "islands found"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
@@ -144,14 +146,14 @@ def table(records: Sequence[Record], names: Sequence[str]) -> str:
         "|---" * (len(names) + 4) + "|",
     ]
     for key, mine in _grouped(records, names):
-        refined = curves(mine, "refined")
+        refined = curves(mine, "refined", slack)
         last = [record["refined"][-1] for record in mine]
         error = f"{np.median(refined.grid):.4f}"
         covered, seen = (share_said(reading[name] for reading in last) for name in ("covered", "islands"))
         found = seen if key[0] == "islands" else ""
         lines.append(f"| {' | '.join(key)} | {len(mine)} | {error} | {refined.said()} | {covered} | {found} |")
         for design in DESIGNS[1:]:
-            other = curves(mine, design)
+            other = curves(mine, design, slack)
             if len(other.grid):
                 others.append(f"| {' | '.join(key)} | {design} | {len(other.grid)} | {other.said()} |")
     return "\n".join([*lines, "", *others])
