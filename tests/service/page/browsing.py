@@ -1,6 +1,7 @@
 """A real browser on the page: what it complains of, what axe finds, where a cell is."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
@@ -18,6 +19,9 @@ FLAGS = [
     "--disable-sync",
 ]
 """Headless, as root, on a machine whose network is closed."""
+
+Open = Callable[..., Page]
+"""How a test gets a page: options of its browser profile by name."""
 
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 

@@ -1,6 +1,6 @@
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from service.settings import Settings
 from tests.service.conftest import make_settings
-from tests.service.page.browsing import FLAGS, watch
+from tests.service.page.browsing import FLAGS, Open, watch
+from tests.service.page.leased_job import Job
 from tests.service.running import Running, running
 
 
@@ -29,7 +30,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
+def open_page(chromium: Browser) -> Iterator[Open]:
     """Opens pages, each in a browser profile of its own; what any of them complains of in its console is a failure."""
     contexts = []
     complaints: list[str] = []
@@ -53,6 +54,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A service of this module's own, whose jobs no other worker takes."""
     with running(page_settings(tmp_path_factory.mktemp("page"))) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def done(service: Running) -> Job:
+    return Job(service, "done").succeed()
 
 
 def page_settings(root: Path) -> Settings:
