@@ -213,6 +213,7 @@ def test_a_thousand_cells_are_drawn_soon_and_pointing_at_them_is_fluid(service: 
     note_drawings(page)
     page.goto(job.url)
     wait_for_cells(page, 1024, 180)
+    page.wait_for_timeout(2_000)  # with its boundaries it is drawn once more
     box = page.locator(CELLS).bounding_box()
     assert box is not None
     work = page.evaluate(
