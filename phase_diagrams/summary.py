@@ -69,7 +69,8 @@ class BoundarySummary:
     y_axis: str
     crossings: tuple[Critical, ...]
     no_boundary: str | None
-    """"no boundary in range: recovered everywhere" or "... nowhere"; None where there is a boundary."""
+    """NO_BOUNDARY and "recovered" (of truth starts "identifiable") "everywhere", "nowhere" or "in 3 of 71 seeds"; None
+    where there is a boundary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,14 +233,16 @@ def sentences(summary: Summary) -> list[str]:
 def _panel_sentence(label: str, boundary: BoundarySummary) -> str:
     asked = "identified" if boundary.start == "random" else "identifiable"
     if boundary.no_boundary is not None:
-        side = boundary.no_boundary.rpartition(" ")[2]
-        return f"{label}: no boundary in range from {boundary.start} starts, features are {asked} {side}."
+        where = boundary.no_boundary.removeprefix(NO_BOUNDARY).partition(" ")[2]
+        return f"{label}: no boundary in range from {boundary.start} starts, features are {asked} {where}."
     places = " and ".join(
         f"{_SYMBOLS[boundary.y_axis]} = {_say(c.value)} [{_say(c.low)}, {_say(c.high)}]" for c in boundary.crossings
     )
     where = f"{_SYMBOLS[boundary.x_axis]} = {_say(boundary.x or 0.0)}"
     return f"{label}: at {where}, the {boundary.start}-start boundary (P = 1/2 {asked}) is at {places}."
 
+
+NO_BOUNDARY = "no boundary in range: "
 
 _SYMBOLS = {"hidden_dim": "n_m", "sparsity": "S"}
 
@@ -269,7 +272,7 @@ def _panel(spec: JobSpec, panel: Panel, rows: pa.Table, boundaries: list[PanelBo
         phases=_phases(spec, rows),
         identified=_rate(rows, "random"),
         identifiable=_rate(rows, "truth") if "truth" in spec.grid.starts else None,
-        boundaries=tuple(_boundary(boundary, n) for boundary in boundaries),
+        boundaries=tuple(_boundary(boundary, n, _rate(rows, boundary.start)) for boundary in boundaries),
         sparsity_where_active_equals_k=density_of((activation.k or 0) / n) if crossed else None,
     )
 
@@ -316,7 +319,7 @@ def _rate(rows: pa.Table, start: str) -> Rate:
     return Rate(successes, trials, successes / trials if trials else None, float(low), float(high))
 
 
-def _boundary(boundary: PanelBoundary, n_features: int) -> BoundarySummary:
+def _boundary(boundary: PanelBoundary, n_features: int, rate: Rate) -> BoundarySummary:
     crossings = boundary.reading(n_features)
     return BoundarySummary(
         start=boundary.start,
@@ -324,10 +327,13 @@ def _boundary(boundary: PanelBoundary, n_features: int) -> BoundarySummary:
         x=crossings[0].x if crossings else None,
         y_axis=boundary.y_axis,
         crossings=tuple(Critical(c.y, c.y_low, c.y_high) for c in crossings),
-        no_boundary=None
-        if boundary.no_boundary is None
-        else f"no boundary in range: recovered {_SIDES[boundary.no_boundary]}",
+        no_boundary=None if boundary.no_boundary is None else f"{NO_BOUNDARY}{_side(boundary.start, rate)}",
     )
 
 
-_SIDES = {"all recovered": "everywhere", "none recovered": "nowhere"}
+def _side(start: str, rate: Rate) -> str:
+    """Where a panel without a boundary is: on one side only if every seed says so."""
+    asked = "recovered" if start == "random" else "identifiable"
+    if 0 < rate.successes < rate.trials:
+        return f"{asked} in {rate.successes:,} of {rate.trials:,} seeds"
+    return f"{asked} {'everywhere' if rate.successes else 'nowhere'}"

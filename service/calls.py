@@ -133,11 +133,11 @@ class Calls:
         listed = yield from self.json("GET", f"{job_path(job)}/artifacts")
         return list(listed["items"])
 
-    def download(self, job: JobRef, folder: str | Path, names: Iterable[str] | None) -> Task[list[Path]]:
+    def download(self, job: JobRef, folder: str | Path, names: str | Iterable[str] | None) -> Task[list[Path]]:
         """Download artifacts into a folder, over again where they were written anew meanwhile."""
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
-        chosen = None if names is None else list(names)
+        chosen = None if names is None else [names] if isinstance(names, str) else list(names)
         for _ in range(CHANGES):
             try:
                 return (yield from self._download(job, place, chosen))
@@ -236,4 +236,11 @@ def job_path(job: JobRef) -> str:
 
 
 def _document(spec: Spec) -> Any:
-    return spec.model_dump(mode="json") if isinstance(spec, JobSpec) else dict(spec)
+    if isinstance(spec, JobSpec):
+        return spec.model_dump(mode="json")
+    if isinstance(spec, Mapping):
+        return dict(spec)
+    raise TypeError(
+        f"a spec is a mapping or a JobSpec, not {type(spec).__name__}; a YAML or JSON file is read by "
+        "phase_diagrams.spec.read_spec(Path(file).read_text())"
+    )

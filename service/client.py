@@ -187,7 +187,7 @@ class Client:
         """The files of a job: name, bytes, sha256, media_type."""
         return run(self._http, self._calls.artifacts(job))
 
-    def download(self, job: JobRef, folder: str | Path, names: Iterable[str] | None = None) -> list[Path]:
+    def download(self, job: JobRef, folder: str | Path, names: str | Iterable[str] | None = None) -> list[Path]:
         """Download a job's artifacts (all of them, or those named) into a folder; returns the files.
 
         A download that broke off goes on where it was; files that are there already are left alone. Raises ValueError
@@ -339,7 +339,7 @@ class AsyncClient:
         """The files of a job: name, bytes, sha256, media_type."""
         return await run_async(self._http, self._calls.artifacts(job))
 
-    async def download(self, job: JobRef, folder: str | Path, names: Iterable[str] | None = None) -> list[Path]:
+    async def download(self, job: JobRef, folder: str | Path, names: str | Iterable[str] | None = None) -> list[Path]:
         """Download a job's artifacts (all of them, or those named) into a folder; returns the files.
 
         A download that broke off goes on where it was; files that are there already are left alone. Raises ValueError

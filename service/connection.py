@@ -163,7 +163,13 @@ def send(
 
 
 def connection_options(url: str, token: str | None) -> dict[str, Any]:
-    """Arguments of an HTTP client of a service. Raises ValueError for a URL of no service."""
+    """Arguments of an HTTP client of a service. Raises ValueError for a URL of no service, or what can be no token.
+
+    Blanks around the token, such as the line end of a file that holds it, are no part of it.
+    """
+    token = (token or "").strip()
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise ValueError("the token holds characters that no token has; give what `saephase token create` printed")
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:

@@ -139,6 +139,7 @@ def run_job(
             account = _Account(planner.reused, planner.expected, listener)
             trained = _train(spec, stock, location, address, train, account, listener, patience)
         else:
+            listener.progress(Progress(planner.reused, planner.expected, planner.reused, 0.0, None))
             trained = _Trained(plant(spec), device, ())
         if trained.given_up:
             folder.write(ERROR_FILE, "\n\n".join(f"{lost.trial}\n{lost.detail}" for lost in trained.given_up).encode())

@@ -5,15 +5,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from phase_diagrams.activation import parse_activation
 from phase_diagrams.conditions import condition_table
 from phase_diagrams.interval import wilson
-from phase_diagrams.panel import trace_boundaries
+from phase_diagrams.panel import Panel, PanelBoundary, trace_boundaries
 from phase_diagrams.refine_planner import coarse_trials
 from phase_diagrams.spec import JobSpec
-from phase_diagrams.summary import Summary, sentences, summarise, summary_json
+from phase_diagrams.summary import Rate, Summary, _boundary, _panel_sentence, sentences, summarise, summary_json
 from phase_diagrams.superposition import interference, polygon, random_unit
 from phase_diagrams.tables import TRIALS
 from phase_diagrams.theory import mcc_chance
+from phase_diagrams.trial import Start
 from tests.phase_diagrams.planted_boundary import planted_rows, refined_spec
 from tests.phase_diagrams.synthetic_trials import small_spec, synthetic_trials
 
@@ -74,7 +76,8 @@ def test_a_boundary_is_read_where_the_width_equals_the_number_of_features(summar
             assert 0.5 <= crossing.low <= crossing.value <= crossing.high <= 0.95
     for boundary in relu.boundaries:
         assert (boundary.x, boundary.crossings) == (None, ())
-        assert boundary.no_boundary == "no boundary in range: recovered nowhere"
+        asked = "recovered" if boundary.start == "random" else "identifiable"
+        assert boundary.no_boundary == f"no boundary in range: {asked} nowhere"
     assert sparse.sparsity_where_active_equals_k == 0.95
     assert relu.sparsity_where_active_equals_k is None
 
@@ -101,6 +104,26 @@ def test_json_holds_everything_and_no_nan(summary: Summary) -> None:
     assert document["recovery_cosine"] == 0.9
     assert [panel["label"] for panel in document["panels"]] == ["topk:2, α = 0", "relu, α = 0"]
     assert document["panels"][0]["boundaries"][0]["crossings"][0].keys() == {"value", "low", "high"}
+
+
+@pytest.mark.parametrize(
+    ("start", "successes", "said"),
+    [
+        ("random", 0, "recovered nowhere"),
+        ("random", 71, "recovered everywhere"),
+        ("random", 3, "recovered in 3 of 71 seeds"),
+        ("truth", 0, "identifiable nowhere"),
+        ("truth", 70, "identifiable in 70 of 71 seeds"),
+    ],
+)
+def test_a_panel_without_a_boundary_is_on_one_side_only_if_all_its_seeds_are(
+    start: Start, successes: int, said: str
+) -> None:
+    panel = PanelBoundary(Panel(parse_activation("relu"), 0.0), start, "hidden_dim", "sparsity", (), "none recovered")
+    found = _boundary(panel, 40, Rate(successes, 71, successes / 71, 0.0, 1.0))
+    assert found.no_boundary == f"no boundary in range: {said}"
+    where = said.partition(" ")[2]
+    assert _panel_sentence("relu", found).endswith(f"{'identified' if start == 'random' else 'identifiable'} {where}.")
 
 
 def test_sentences_say_what_the_numbers_say(summary: Summary) -> None:

@@ -74,6 +74,27 @@ def test_a_submission_that_is_sent_again_carries_the_same_key_and_the_token() ->
     assert json.loads(later[0].content)["training"]["steps"] == 1500, "a JobSpec goes with every default"
 
 
+def test_the_line_end_of_a_tokens_file_is_no_part_of_it() -> None:
+    client, seen = scripted(httpx.Response(200, json=JOB), token="sae_abc\n")
+    client.get("0" * 16)
+    assert seen[0].headers["Authorization"] == "Bearer sae_abc"
+
+
+@pytest.mark.parametrize("token", ["sae_a b", "sae_\u00fc", "sae_a\nb"])
+def test_what_can_be_no_token_is_refused_at_once_and_not_repeated(token: str) -> None:
+    with pytest.raises(ValueError, match="saephase token create") as refused:
+        scripted(token=token)
+    assert token not in str(refused.value)
+
+
+@pytest.mark.parametrize("spec", ["job.yaml", None, ["grid"]])
+def test_a_spec_that_is_none_says_how_a_file_becomes_one(spec: Any) -> None:
+    client, seen = scripted()
+    with pytest.raises(TypeError, match=rf"not {type(spec).__name__}; .*read_spec"):
+        client.submit(spec)
+    assert not seen
+
+
 def test_patience_ends_with_what_was_wrong() -> None:
     client, _ = scripted(*[httpx.ConnectError("connection refused")] * 9, patience=0.3)
     with pytest.raises(UnreachableError, match=r"http://service.*cannot be reached: connection refused"):
@@ -244,7 +265,7 @@ def test_a_part_of_another_process_is_used_and_a_damaged_one_is_not(local: Runni
     job_id = finished_job(local)
     cutting = Cutting("/artifacts/trials.parquet", 0, times=0)
     with Client(local.url, transport=cutting) as client:
-        whole = client.download(job_id, tmp_path / "one", ["trials.parquet"])[0].read_bytes()
+        whole = client.download(job_id, tmp_path / "one", "trials.parquet")[0].read_bytes()
         part = f".part-{hashlib.sha256(whole).hexdigest()[:32]}"
         for name, content in (("two", whole[:1000]), ("three", b"x" * 1000), ("four", whole + b"x"), ("five", whole)):
             (tmp_path / name).mkdir()

@@ -115,6 +115,7 @@ def test_a_finished_job_starts_no_ray_and_keeps_its_rows_in_the_order_of_the_pla
     heard = Heard()
     assert run_job(spec, out, listener=heard).reused == spec.n_trials
     assert heard.lines[0] == f"reused {spec.n_trials}, to run 0"
+    assert heard.at == [Progress(spec.n_trials, spec.n_trials, spec.n_trials, 0.0, None)]
     assert (tmp_path / "out" / "trials.parquet").exists()
     assert same_results(read_trials(folder, ids_of(spec)), expected)
     assert run_job(spec, out, listener=heard).reused == spec.n_trials, "and again from trials.parquet"
