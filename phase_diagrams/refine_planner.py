@@ -111,10 +111,13 @@ class RefinePlanner:
             return {}
         widest, tolerance = max(reaches), self.refine.tolerance
         settled, boundaries = sum(each <= tolerance for each in reaches), sum(len(f.estimates) for f in self._fields)
-        said = f"{100 * widest:.1f} %" if math.isfinite(widest) else "an unknown share"
+        known = [each for each in reaches if math.isfinite(each)]
+        said = f", the widest band reaches {100 * max(known):.1f} %" if known else ""
+        if len(known) < len(reaches):
+            said += f", {len(reaches) - len(known)} without a line so far"
         return {
             "text": f"round {self._rounds}: {self._asked:,} trainings of at most {self.refine.budget:,}; {settled} of "
-            f"{boundaries} boundaries within {100 * tolerance:g} % of an axis, the widest band reaches {said}",
+            f"{boundaries} boundaries within {100 * tolerance:g} % of an axis{said}",
             "round": self._rounds,
             "trainings": self._asked,
             "budget": self.refine.budget,

@@ -1,9 +1,11 @@
 """The planner of a refined job: a pure function of the rows it asked for, which spends no more than its budget."""
 
+import re
 from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from phase_diagrams.conditions import condition_table
@@ -145,6 +147,18 @@ def test_a_spent_budget_is_named_and_news_come_with_every_round(undisturbed: lis
     assert (judged.stopped_by, judged.trainings) == ("budget", 110)
     half = judge(spec, planner.refine, planted_rows(spec, flat(undisturbed)[:80]))
     assert half.stopped_by is None
+
+
+def test_news_tell_the_widest_of_the_bands_that_have_a_line_and_how_many_have_none() -> None:
+    spec = refined_spec(budget=110)
+    planner = opened(spec)
+    while trials := planner.ask():
+        rows = planted_rows(spec, trials)
+        nowhere = pc.and_(rows["identified"], pc.equal(rows["start"], "truth"))
+        planner.tell(rows.set_column(rows.schema.get_field_index("identified"), "identified", nowhere))
+    news = planner.report()
+    assert news["reach"] is None
+    assert re.search(r"the widest band reaches \d+\.\d %, 1 without a line so far$", str(news["text"]))
 
 
 def test_trainings_gather_at_both_boundaries(undisturbed: list[list[Trial]]) -> None:
