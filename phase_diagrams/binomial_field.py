@@ -190,7 +190,13 @@ def _propagate(
         tolerance: largest move of a marginal at which a prior of the batch is swept no more.
     """
     batch, _, width = planes.shape
-    found = _Posterior(np.empty((batch, width, width)), np.empty((batch, width)), np.empty(batch), precision, shift)
+    found = _Posterior(
+        np.empty((batch, width, width)),
+        np.empty((batch, width)),
+        np.empty(batch),
+        np.empty_like(precision),
+        np.empty_like(shift),
+    )
     left = np.arange(batch)
     transposed = planes.transpose(0, 2, 1)
     identity = np.eye(width)

@@ -28,6 +28,16 @@ def above(components: tuple[Component, ...], places: Floats) -> Floats:
     return total
 
 
+def test_the_sites_of_a_component_are_its_own() -> None:
+    places, counts, totals = outcomes(60)
+    for c in fit_components(places, counts, totals, LENGTHS):
+        # The posterior precision of whitened weights is that of their prior and of the sites: root root^T inverts it.
+        plane = c.steepness * features(places, c.lengths)
+        precision = np.eye(plane.shape[1]) + (plane.T * c.site_precision) @ plane
+        covariance = c.root @ c.root.T / c.steepness**2
+        assert covariance @ precision == pytest.approx(np.eye(len(precision)), abs=1e-6)
+
+
 def test_a_refit_is_a_fit() -> None:
     places, counts, totals = outcomes(60)
     earlier = fit_components(places[:45], counts[:45], totals[:45], LENGTHS)
