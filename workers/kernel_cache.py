@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 COMPILING = (
-    "the first run after an installation compiles the training kernels; the first trials come up to a minute later than "
-    "in all runs after it"
+    "the first run after an installation compiles the training kernels; the first trials come up to a minute later "
+    "than in all runs after it"
 )
 """What to tell somebody who waits."""
 
