@@ -101,8 +101,8 @@ class RefinePlanner:
 
     @property
     def expected(self) -> int:
-        """The budget; once it is done, what was asked for."""
-        return self._asked if self.done else self.refine.budget
+        """What the budget can be spent on; once it is done, what was asked for."""
+        return self._asked if self.done else self.spec.n_trials
 
     def report(self) -> dict[str, Any]:
         """How far the bands reach so far, how many boundaries are settled, and what was never looked at."""

@@ -64,11 +64,10 @@ class JobSpec(Strict):
         check_superposition(self.data)
         if self.refine is not None:
             _check_refine(self.refine, grid)
-        candidates = self.n_conditions * len(grid.seeds) * len(grid.starts)
-        if self.refine is not None and candidates > MAX_TRIALS:
+        if self.refine is not None and self.n_candidates > MAX_TRIALS:
             raise ValueError(
-                f"refine.candidates: {candidates:,} trials could be asked for (candidates x activations x exponents x "
-                f"seeds x starts); at most {MAX_TRIALS:,} are allowed in one job"
+                f"refine.candidates: {self.n_candidates:,} trials could be asked for (candidates x activations x "
+                f"exponents x seeds x starts); at most {MAX_TRIALS:,} are allowed in one job"
             )
         if self.search is not None and 0.0 not in grid.exponent:
             raise ValueError("grid.exponent: must contain 0 for a reweighting.search: gains are measured against it")
@@ -105,6 +104,11 @@ class JobSpec(Strict):
         return math.prod(len(axis) for axis in (self.sparsities, self.widths, grid.activation, grid.exponent))
 
     @property
+    def n_candidates(self) -> int:
+        """Number of trainings that all these conditions have, at every seed from every start."""
+        return self.n_conditions * len(self.grid.seeds) * len(self.grid.starts)
+
+    @property
     def search(self) -> Search | None:
         """The exponent search, if there is one."""
         return self.reweighting.search if self.reweighting else None
@@ -117,11 +121,10 @@ class JobSpec(Strict):
     @property
     def n_trials(self) -> int:
         """Largest number of trainings that the job may ask for: the grid, and the search with its confirmation; or
-        what `refine` may spend."""
+        what `refine` may spend, which is no more than there is."""
         if self.refine is not None:
-            return self.refine.budget
-        grid, search = self.grid, self.search
-        trials = self.n_conditions * len(grid.seeds) * len(grid.starts)
+            return min(self.refine.budget, self.n_candidates)
+        grid, search, trials = self.grid, self.search, self.n_candidates
         if search is not None and self.reweighting is not None:
             confirm = 2 * self.reweighting.confirm_seeds * len(grid.starts)
             trials += self.n_conditions // len(grid.exponent) * (search.trials * len(grid.seeds) + confirm)

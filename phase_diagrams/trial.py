@@ -53,7 +53,7 @@ def expected_trials(spec: JobSpec) -> Iterator[Trial]:
     Which exponents a search will ask for is not known before; they cost the same, so any stand for them.
     """
     if spec.refine is not None:
-        yield from _spread_trials(spec, spec.refine.budget)
+        yield from _spread_trials(spec, spec.n_trials)
         return
     yield from grid_trials(spec)
     if spec.search is None:

@@ -11,6 +11,7 @@ from phase_diagrams.folder import TRIALS_FILE, open_folder, read_trials
 from phase_diagrams.holdings import own_ids
 from phase_diagrams.spec import read_spec
 from saephase.spec_argument import UsageError
+from saephase.unfinished_note import note_unfinished
 
 PATIENCE = 5.0
 """Seconds without the service after which a download gives up, as for the service's other commands."""
@@ -45,7 +46,9 @@ def write_files(files: Mapping[str, bytes], options: argparse.Namespace) -> None
 def read_side(place: str, options: argparse.Namespace) -> Side:
     """The spec and the finished rows of a folder, or of a job of the service; raises UsageError."""
     if "://" in place or Path(place).is_dir():
-        return folder_side(place)
+        side = folder_side(place)
+        note_unfinished(place, side.spec, side.trials)
+        return side
     if len(place) != 16 or not set(place) <= set("0123456789abcdef"):
         raise UsageError(f"{place}: is neither a folder nor a job id, which is sixteen hexadecimal digits")
     from service.client import Client

@@ -52,8 +52,8 @@ def _lines(spec: JobSpec, plan: Plan, cores: int) -> list[tuple[str, str]]:
     asked = [("conditions", f"{plan.conditions:,}"), ("trainings", f"{plan.trainings:,}")]
     if spec.refine is not None:
         asked = [
-            ("budget", f"{spec.refine.budget:,} trainings at most"),
-            ("candidates", f"{plan.conditions:,} conditions, of which the boundary's are trained"),
+            ("budget", f"{spec.refine.budget:,} trainings at most{_cap(spec.refine.budget, plan.trials)}"),
+            ("candidates", f"{plan.conditions:,} conditions may be sampled; those near the boundary are"),
         ]
     return [
         *asked,
@@ -63,6 +63,10 @@ def _lines(spec: JobSpec, plan: Plan, cores: int) -> list[tuple[str, str]]:
         ("memory", f"about {size(plan.pack_bytes)} per worker and {size(plan.driver_bytes)} for the driver"),
         ("time", f"about {clock(plan.seconds)} on {cores} cores of this machine"),
     ]
+
+
+def _cap(budget: int, trials: int) -> str:
+    return f", of which {trials:,} can be spent" if trials < budget else ""
 
 
 def _paces(spec: JobSpec) -> Paces:

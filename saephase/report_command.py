@@ -13,6 +13,7 @@ from phase_diagrams.report import write_report
 from phase_diagrams.spec import JobSpec, read_spec
 from saephase.result_table import print_result
 from saephase.spec_argument import UsageError
+from saephase.unfinished_note import note_unfinished
 from workers.job import earlier_run, plant, training_seconds
 
 
@@ -45,6 +46,7 @@ def redraw(location: str, overlays: str, optuna_url: str | None = None) -> int:
         overlays=shown,
     )
     print_result(folder, summary)
+    note_unfinished(location, spec, trials, summary.refinement)
     if optuna_url is not None:
         _export(spec, trials, optuna_url)
     return 0

@@ -134,6 +134,12 @@ def test_it_stops_when_every_band_is_within_the_tolerance_and_says_so() -> None:
     assert "every band is within it" in str(judged)
 
 
+def test_a_planner_expects_no_more_than_there_is() -> None:
+    candidates = {"sparsity": 6, "hidden_dim": 6}
+    assert opened(refined_spec(budget=110, candidates=candidates)).expected == 110
+    assert opened(refined_spec(budget=1_000_000, candidates=candidates)).expected == 6 * 6 * 4 * 2
+
+
 def test_a_spent_budget_is_named_and_news_come_with_every_round(undisturbed: list[list[Trial]]) -> None:
     spec = refined_spec(budget=110)
     planner = opened(spec)

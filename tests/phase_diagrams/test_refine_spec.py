@@ -94,6 +94,16 @@ def test_expected_trials_are_as_many_as_the_budget_and_all_different() -> None:
     assert plan_cost(spec, 2).trainings == 333
 
 
+def test_a_budget_beyond_all_candidates_is_what_they_have() -> None:
+    candidates = {"sparsity": 6, "hidden_dim": 6}
+    spec = refined_spec(budget=1_000_000, candidates=candidates)
+    assert spec.n_trials == spec.n_candidates == 6 * 6 * 4 * 2
+    trials = list(expected_trials(spec))
+    assert len(set(trials)) == len(trials) == spec.n_trials
+    plan, exact = (plan_cost(refined_spec(budget=budget, candidates=candidates), 2) for budget in (1_000_000, 288))
+    assert plan == exact
+
+
 def test_without_refine_conditions_are_the_grid_s() -> None:
     document = refined_spec().model_dump(mode="json") | {"refine": None}
     spec = parse_spec(document)

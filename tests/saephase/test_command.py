@@ -82,8 +82,17 @@ def test_a_plan_of_a_refined_job_says_its_budget_and_candidates(capsys: pytest.C
     assert main(["plan", "examples/refine.yaml", "--estimate"]) == 0
     said = capsys.readouterr().out
     assert "budget: 600 trainings at most" in said
-    assert f"candidates: {2 * 41 * 33:,} conditions" in said
+    assert "can be spent" not in said
+    assert f"candidates: {2 * 41 * 33:,} conditions may be sampled; those near the boundary are" in said
     assert "conditions: " not in said.splitlines()[0]
+
+
+def test_a_plan_says_how_much_of_a_budget_can_be_spent(spec_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    refine = "refine={budget: 1000000, candidates: {sparsity: 3, hidden_dim: 3}}"
+    assert main(["plan", spec_file, "--estimate", "--set", refine]) == 0
+    lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert lines["budget"] == "1,000,000 trainings at most, of which 72 can be spent"
+    assert lines["memory"].endswith("450 MB for the driver")
 
 
 def test_a_plan_says_what_a_job_would_cost(spec_file: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from pyarrow.parquet import read_table
 
 from phase_diagrams.folder import open_folder, table_bytes
 from phase_diagrams.spec import spec_json
@@ -26,6 +27,22 @@ def test_two_folders_are_compared_in_words_and_files(tmp_path: Path, capsys: pyt
     assert main(["diff", one, other, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document == json.loads((tmp_path / "out" / "difference.json").read_text())
+
+
+@pytest.mark.parametrize("command", [["diff"], ["cut", "--axis", "sparsity", "--at", "hidden_dim=40"]])
+def test_an_unfinished_folder_is_named_on_standard_error(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = _run(tmp_path / "one", 0), _run(tmp_path / "other", 0)
+    assert main([*command, one, other, "--json"]) == 0
+    assert capsys.readouterr().err == ""
+    open_folder(other).write("trials.parquet", table_bytes(read_table(f"{other}/trials.parquet").slice(0, 40)))
+    assert main([*command, one, other, "--json"]) == 0
+    captured = capsys.readouterr()
+    json.loads(captured.out)
+    assert captured.err == (
+        f"saephase: {other} is unfinished: 40 of 48 trials; the same `saephase run` command goes on\n"
+    )
 
 
 def test_what_cannot_be_compared_is_an_error_of_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -156,7 +156,7 @@ function planFacts(plan, spec) {
   const asked = spec.refine
     ? [
         ["Trainings", `at most ${count(plan.trainings)}`],
-        ["Candidates", `${count(plan.conditions)} conditions, of which the boundary's are trained`],
+        ["Candidates", `${count(plan.conditions)} conditions may be sampled; those near the boundary are`],
       ]
     : [
         ["Conditions", count(plan.conditions)],

@@ -37,7 +37,7 @@ def test_the_form_is_checked_by_the_service_and_submits(service: Running, open_p
     refined = {**spec, "refine": {"budget": 90}}
     area.fill(json.dumps(refined))
     expect(cost).to_contain_text("at most 90")
-    expect(cost).to_contain_text("Candidates")
+    expect(cost).to_contain_text("conditions may be sampled; those near the boundary are")
     area.fill(json.dumps({**spec, "training": {"steps": 7}}))
     expect(cost).not_to_contain_text("Candidates")
     page.get_by_role("button", name="Submit the job").click()
