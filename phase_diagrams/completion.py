@@ -25,7 +25,7 @@ def _complete(spec: JobSpec, rows: pa.Table, judgement: Judgement | None) -> boo
     if spec.reweighting is not None and spec.search is not None:
         return _searched(spec, spec.reweighting, rows)
     if rows.num_rows >= spec.n_trials or spec.refine is None:
-        return rows.num_rows >= spec.n_trials
+        return bool(rows.num_rows >= spec.n_trials)
     return (judgement or judge(spec, spec.refine, rows)).stopped_by is not None
 
 
