@@ -24,9 +24,9 @@ def unfinished(spec: JobSpec, rows: pa.Table, judgement: Judgement | None = None
 def _complete(spec: JobSpec, rows: pa.Table, judgement: Judgement | None) -> bool:
     if spec.reweighting is not None and spec.search is not None:
         return _searched(spec, spec.reweighting, rows)
-    if rows.num_rows >= spec.n_trials or spec.refine is None:
-        return bool(rows.num_rows >= spec.n_trials)
-    return (judgement or judge(spec, spec.refine, rows)).stopped_by is not None
+    if rows.num_rows >= spec.n_trials:
+        return True
+    return spec.refine is not None and (judgement or judge(spec, spec.refine, rows)).stopped_by is not None
 
 
 def _searched(spec: JobSpec, reweighting: Reweighting, rows: pa.Table) -> bool:

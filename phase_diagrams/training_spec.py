@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool
+from pydantic import BeforeValidator, Field, StrictBool, field_validator
 
 from phase_diagrams.axis import Real, Strict, Whole, refuse_bool
 
@@ -55,8 +55,15 @@ class Resources(Strict):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto takes GPUs where the cluster has them."""
     gpus_per_trial: Real = Field(0.25, ge=0.001, le=8)
-    """GPUs (or a fraction of one) that a pack reserves when it runs on GPUs."""
+    """GPUs that a pack reserves when it runs on GPUs: up to 1, or 2 to 8 whole ones."""
     cpus_per_trial: Real = Field(1, ge=0.01, le=1024)
     """CPUs that a pack reserves."""
     max_concurrent: Annotated[int, Field(ge=1, le=100_000), BeforeValidator(refuse_bool)] | None = None
     """Largest number of packs at a time; null leaves it to the resources."""
+
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _whole_above_one(cls, gpus: float) -> float:
+        if gpus > 1 and not gpus.is_integer():
+            raise ValueError(f"{gpus:g} is not allowed: input should be 0.001 to 1, or a whole number from 2 to 8")
+        return gpus

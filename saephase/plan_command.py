@@ -62,11 +62,17 @@ def _lines(spec: JobSpec, plan: Plan, cores: int) -> list[tuple[str, str]]:
         ("multiply-adds", f"{plan.multiply_adds:.2g}"),
         ("memory", f"about {size(plan.pack_bytes)} per worker and {size(plan.driver_bytes)} for the driver"),
         ("time", f"about {clock(plan.seconds)} on {cores} cores of this machine"),
+        *_room(spec.resources.cpus_per_trial, cores),
     ]
 
 
 def _cap(budget: int, trials: int) -> str:
     return f", of which {trials:,} can be spent" if trials < budget else ""
+
+
+def _room(cpus: float, cores: int) -> list[tuple[str, str]]:
+    """A note where no pack fits on this machine: no error, since the plan may be for a cluster."""
+    return [("note", f"a pack asks for {cpus:g} CPUs; this machine has {cores}")] if cpus > cores else []
 
 
 def _paces(spec: JobSpec) -> Paces:

@@ -144,6 +144,7 @@ def test_the_five_required_keys(missing):
         ("recovery.cosine", 0, ["recovery.cosine", "greater than 0"]),
         ("recovery.fraction", 1.1, ["recovery.fraction", "1.1"]),
         ("resources.gpus_per_trial", 0, ["resources.gpus_per_trial", "greater than or equal to 0.001"]),
+        ("resources.gpus_per_trial", 1.5, ["resources.gpus_per_trial", "1.5", "0.001 to 1, or a whole number from 2"]),
         ("resources.cpus_per_trial", 5e-324, ["resources.cpus_per_trial", "greater than or equal to 0.01"]),
         ("resources.max_concurrent", 0, ["resources.max_concurrent", "greater than or equal to 1"]),
         ("sae.tied", 0, ["sae.tied", "0 is not allowed"]),

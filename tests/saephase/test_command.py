@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import saephase.plan_command
 import saephase.run_command
 from phase_diagrams.caption import software_version
 from phase_diagrams.overlay import DEFAULT, NAMES
@@ -93,6 +94,15 @@ def test_a_plan_says_how_much_of_a_budget_can_be_spent(spec_file: str, capsys: p
     lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
     assert lines["budget"] == "1,000,000 trainings at most, of which 72 can be spent"
     assert lines["memory"].endswith("450 MB for the driver")
+
+
+def test_a_plan_notes_a_pack_that_this_machine_cannot_hold(
+    spec_file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(saephase.plan_command, "_cores", lambda: 2)
+    for cpus, notes in (("64", ["note: a pack asks for 64 CPUs; this machine has 2"]), ("2", [])):
+        assert main(["plan", spec_file, "--estimate", "--set", f"resources.cpus_per_trial={cpus}"]) == 0
+        assert [line for line in capsys.readouterr().out.splitlines() if "a pack asks" in line] == notes
 
 
 def test_a_plan_says_what_a_job_would_cost(spec_file: str, capsys: pytest.CaptureFixture[str]) -> None:
