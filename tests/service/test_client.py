@@ -387,7 +387,9 @@ def test_a_chart_is_altairs_own_and_is_drawn_without_a_network(local: Running) -
             assert worker.take() is not None
             worker.write_rows(0.5, "first")
             chart = client.chart(job, boundaries=False)
+            source = http.get(f"/v1/jobs/{job['id']}/diagram", params={"boundaries": "false"}).json()
             worker.finish_job()
+    assert chart.to_dict() == source
     assert isinstance(chart, altair.TopLevelMixin), "of a job that still ran"
     for renderer, media_type in (("mimetype", "application/vnd.vegalite.v6.json"), ("svg", "image/svg+xml")):
         with altair.renderers.enable(renderer):
