@@ -2,7 +2,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
@@ -143,6 +143,8 @@ def test_explicit_keeps_unit_columns_bit_for_bit():
 @settings(deadline=None)
 @given(SIZES, st.floats(-150, 150))
 def test_explicit_scales_other_columns_to_unit_norm(sizes, exponent):
+    beside = abs(exponent - round(exponent))
+    assume(beside == 0 or beside > 1e-3)  # a length that is 1 but for its written decimals is left as it is
     n_inputs, n_features, seed = sizes
     direction = random_unit(n_features, n_inputs, seed).astype(np.float64)
     scaled = explicit(direction * 10.0 ** (exponent + np.arange(n_features)))
