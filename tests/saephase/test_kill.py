@@ -141,8 +141,9 @@ def test_a_run_that_is_stopped_while_it_draws_keeps_every_trial(tmp_path: Path) 
     assert run.finished() == frozenset(ids_in_order(run.spec))
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [pytest.param(0, marks=pytest.mark.long), *(pytest.param(i, marks=pytest.mark.soak) for i in (1, 2))]
+)
 def test_random_kills_of_a_real_run_never_change_a_row(tmp_path: Path, seed: int) -> None:
     """Real training; a random process dies at a random moment, again and again, until a run gets through."""
     chance = random.Random(seed)
