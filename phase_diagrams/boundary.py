@@ -19,7 +19,7 @@ from scipy.special import expit, ndtr, ndtri
 from phase_diagrams.binomial_field import LENGTH_SCALES, QUADRATURE, Component, features, fit_components
 
 Floats = npt.NDArray[np.float64]
-NoBoundary = Literal["all recovered", "none recovered"]
+NoBoundary = Literal["mostly recovered", "mostly not recovered"]
 
 # Share of the slope along the other axis down to which a crossing is kept; heuristic: slopes are taken by differences
 # that err by some 20 % where a boundary turns, and pieces that miss each other look like two boundaries.
@@ -54,7 +54,7 @@ class LevelSet:
 
     crossings: tuple[Crossing, ...]
     no_boundary: NoBoundary | None
-    """Which side the panel is on where there is no boundary in range; None where there are crossings."""
+    """Which side most outcomes are on where there is no boundary in range; None where there are crossings."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,7 +169,7 @@ def level_set(
         crossings = _numbered(inside, zeros, span)
     if crossings:
         return LevelSet(tuple(crossings), None)
-    return LevelSet((), "all recovered" if 2 * fit.successes > fit.trials else "none recovered")
+    return LevelSet((), "mostly recovered" if 2 * fit.successes > fit.trials else "mostly not recovered")
 
 
 def _steeper(probits: Floats, places: Floats) -> npt.NDArray[np.bool_]:

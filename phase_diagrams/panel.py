@@ -64,7 +64,7 @@ class PanelBoundary:
     y_axis: str
     crossings: tuple[Crossing, ...]
     no_boundary: NoBoundary | None
-    """Which side the panel is on where there is no boundary in range, in either direction."""
+    """Which side most outcomes are on where there is no boundary in range, in either direction."""
     at_n_features: tuple[Crossing, ...] = ()
     """The critical sparsities at n_m = n, whichever direction the boundary has there."""
 
@@ -156,7 +156,7 @@ def _trace(spec: JobSpec, panel: Panel, start: Start, rows: pa.Table) -> list[Pa
     at = {axis: smooth(axis, rows[axis].to_numpy()) for axis in ("hidden_dim", "sparsity")}
     # Some of a running job's panels have conditions on one height only: they cannot place a boundary along it yet.
     directions = tuple(d for d in directions if len(np.unique(at[d[1]][seen])) > 1)
-    side: NoBoundary = "all recovered" if 2 * successes.sum() > trials.sum() else "none recovered"
+    side: NoBoundary = "mostly recovered" if 2 * successes.sum() > trials.sum() else "mostly not recovered"
     if not directions:
         return [PanelBoundary(panel, start, *boundary_axes(spec)[0], (), side)]
     main = directions[0]

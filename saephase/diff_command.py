@@ -56,7 +56,7 @@ def read_side(place: str, options: argparse.Namespace) -> Side:
     try:
         client = Client(options.url, options.token, patience=PATIENCE)
     except ValueError as error:
-        raise UsageError(f"--url: {error}") from None
+        raise UsageError(f"--url or --token: {error}") from None
     with client, tempfile.TemporaryDirectory() as folder:
         try:
             client.download(place, folder, ["spec.json", TRIALS_FILE])

@@ -65,7 +65,7 @@ def _read_job(job_id: str, options: argparse.Namespace) -> tuple[JobSpec, dict[s
     try:
         client = Client(options.url, options.token, patience=PATIENCE)
     except ValueError as error:
-        raise UsageError(f"--url: {error}") from None
+        raise UsageError(f"--url or --token: {error}") from None
     keys = ("sparsity", "hidden_dim", "activation", "k", "l1", "exponent", "seed", "start")
     with client:
         document = client.get(job_id)["spec"]

@@ -23,7 +23,7 @@ def run_job_command(options: argparse.Namespace) -> int:
     try:
         client = Client(options.url, options.token, patience=PATIENCE)
     except ValueError as error:
-        raise UsageError(f"--url: {error}") from None
+        raise UsageError(f"--url or --token: {error}") from None
     with client:
         return COMMANDS[options.command](client, options)
 

@@ -31,7 +31,7 @@ def work(options: argparse.Namespace) -> int:
     try:
         http = open_http(options.url, options.token)
     except ValueError as error:
-        raise UsageError(f"--url: {error}") from None
+        raise UsageError(f"--url or --token: {error}") from None
     with http:
         worker = Worker(LeaseService(http), name, options.address, TRAIN)
         for number in SIGNALS:

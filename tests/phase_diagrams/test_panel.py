@@ -62,10 +62,10 @@ def test_bands_hold_their_line_inside_the_grid(traced: dict[tuple[str, str], Pan
 def test_a_panel_of_one_phase_says_on_which_side_it_is(traced: dict[tuple[str, str], PanelBoundary]) -> None:
     for start in ("random", "truth"):
         boundary = traced["relu, α = 0", start]
-        assert (boundary.crossings, boundary.no_boundary) == ((), "none recovered")
+        assert (boundary.crossings, boundary.no_boundary) == ((), "mostly not recovered")
         assert boundary.nearest(40) == ()
     easy = _traced(small_spec(activation=["topk:1"], sparsity=[0.99, 0.995], hidden_dim=[80, 160]))
-    assert easy["topk:1, α = 0", "random"].no_boundary == "all recovered"
+    assert easy["topk:1, α = 0", "random"].no_boundary == "mostly recovered"
 
 
 def test_the_table_holds_every_crossing_once(traced: dict[tuple[str, str], PanelBoundary]) -> None:
@@ -120,7 +120,7 @@ def test_a_running_job_with_one_finished_height_has_no_boundary_yet() -> None:
     spec = small_spec(activation=["topk:2"])
     trials = synthetic_trials(spec)
     conditions = condition_table(spec, trials.filter(pc.equal(trials["sparsity"], 0.5)))
-    assert [b.no_boundary for b in trace_boundaries(spec, conditions)] == ["none recovered"] * 2
+    assert [b.no_boundary for b in trace_boundaries(spec, conditions)] == ["mostly not recovered"] * 2
     assert trace_boundaries(spec, conditions.slice(0, 0)) == ()
 
 

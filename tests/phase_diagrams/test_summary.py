@@ -119,7 +119,9 @@ def test_json_holds_everything_and_no_nan(summary: Summary) -> None:
 def test_a_panel_without_a_boundary_is_on_one_side_only_if_all_its_seeds_are(
     start: Start, successes: int, said: str
 ) -> None:
-    panel = PanelBoundary(Panel(parse_activation("relu"), 0.0), start, "hidden_dim", "sparsity", (), "none recovered")
+    panel = PanelBoundary(
+        Panel(parse_activation("relu"), 0.0), start, "hidden_dim", "sparsity", (), "mostly not recovered"
+    )
     found = _boundary(panel, 40, Rate(successes, 71, successes / 71, 0.0, 1.0))
     assert found.no_boundary == f"no boundary in range: {said}"
     where = said.partition(" ")[2]

@@ -147,6 +147,10 @@ def test_refusals_and_wrong_use_have_their_exit_codes(
     code, _, said = run_here(capsys, "submit", spec, "--url", "nonsense")
     assert code == 2
     assert "nonsense is not the URL of a service" in said
+    code, _, said = run_here(capsys, "status", *url, "--token", "sae_\u00e9")
+    assert code == 2
+    assert "--token: the token holds characters that no token has" in said
+    assert "sae_\u00e9" not in said
     began = time.monotonic()
     code, _, said = run_here(capsys, "status", "--url", f"http://127.0.0.1:{free_port()}")
     assert code == 4
