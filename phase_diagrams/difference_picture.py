@@ -129,13 +129,11 @@ def _layers(layout: Layout) -> list[alt.Chart]:
     color = alt.Scale(scheme="blueorange", domain=[-1, 1])
     shown = tooltip(TOOLTIP)
     cells = alt.Chart().transform_filter("datum.layer === 'cell'")
-    # An edge of the cell's own colour: without it, seams show between cells.
-    shades = {
-        "fill": alt.Fill("d:Q", scale=color, legend=legend),
-        "stroke": alt.Stroke("d:Q", scale=color, legend=None),
-    }
+    fill = alt.Fill("d:Q", scale=color, legend=legend)
     place: dict[str, Any] = {"x": x("x"), "x2": "x2", "y": y("y"), "y2": "y2"}
-    layers = [cells.mark_rect(strokeWidth=0.6, aria=False).encode(tooltip=shown, **shades, **place)]
+    # The scale's middle is as light as the ground: an edge tells a cell without a difference from one not compared.
+    rect = cells.mark_rect(stroke=GREY, strokeOpacity=0.45, strokeWidth=0.7, aria=False)
+    layers = [rect.encode(tooltip=shown, fill=fill, **place)]
     for side, dash in (("one", [1, 0]), ("other", [6, 4])):
         lines = alt.Chart().transform_filter(f"datum.layer === 'curve' && datum.side === '{side}'")
         place = {"x": x("cx"), "y": y("cy"), "detail": "path:N", "order": alt.Order("order:Q")}
@@ -146,7 +144,7 @@ def _layers(layout: Layout) -> list[alt.Chart]:
     marked = cells.transform_filter("isValid(datum.mark)").mark_point(
         size=GLYPH, stroke=INK, strokeWidth=1.4, opacity=1, aria=False
     )
-    fill = alt.condition("datum.mark === 'found'", alt.value(INK), alt.value(PAPER))
+    inside = alt.condition("datum.mark === 'found'", alt.value(INK), alt.value(PAPER))
     # `fill` is taken by the cells' colours, so that the marks' own is a plain value on a scale of its own.
-    layers.append(marked.encode(x=x("cx"), y=y("cy"), fill=fill, tooltip=shown))
+    layers.append(marked.encode(x=x("cx"), y=y("cy"), fill=inside, tooltip=shown))
     return layers

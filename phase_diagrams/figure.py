@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from phase_diagrams.boundary_shapes import band_rows, curve_rows
 from phase_diagrams.caption import caption, label, subtitle
-from phase_diagrams.layout import Layout, PlotAxis, density_of, hatch_rules, lay_out
+from phase_diagrams.layout import Layout, PlotAxis, density_of, hatch_rules, lay_out, short
 from phase_diagrams.overlay import DEFAULT, overlay_rows
 from phase_diagrams.overlay import Row as Row
 from phase_diagrams.panel import Panel, panel_rows
@@ -30,7 +31,7 @@ class Diagram:
     caption: str
     layout: Layout
     rows: tuple[Row, ...]
-    """The marks of all panels; `layer` is cell, missing, curve, note or the name of an overlay."""
+    """The marks of all panels; `layer` is cell, missing, band, curve, note or the name of an overlay."""
     hatch: tuple[Row, ...]
     """Diagonal rules behind every panel, visible where a cell is missing; empty if none is."""
     two_starts: bool
@@ -61,7 +62,8 @@ def diagram(
     for panel in layout.panels:
         cells = _cells(spec, panel, panel_rows(conditions, panel), layout)
         curves = curve_rows(panel, panel_rows(boundary, panel), width, density)
-        rows += cells + curves + _notes(spec, panel, cells, curves) + _disagreements(cells, layout)
+        bands = band_rows(curves, width, density)
+        rows += cells + bands + curves + _notes(spec, panel, cells, curves) + _disagreements(cells, layout)
     rows += overlay_rows(spec, layout, dictionary)
     said = {row["panel"] for row in rows if row["layer"] == "note"}
     if said:
@@ -92,10 +94,10 @@ def _cells(spec: JobSpec, panel: Panel, conditions: pa.Table, layout: Layout) ->
         for i, hidden_dim in enumerate(sorted(spec.widths)):
             row: Row = {
                 "panel": str(panel),
-                "x": _short(width.edges[i]),
-                "x2": _short(width.edges[i + 1]),
-                "y": _short(density.edges[j]),
-                "y2": _short(density.edges[j + 1]),
+                "x": short(width.edges[i]),
+                "x2": short(width.edges[i + 1]),
+                "y": short(density.edges[j]),
+                "y2": short(density.edges[j + 1]),
                 "S": sparsity,
                 "n_m": hidden_dim,
             }
@@ -139,7 +141,7 @@ def _reading(panel: Panel, seen: dict[str, object]) -> Row:
     certain = bool(seen["phase_certain"])
     phase = None if seen["phase"] is None else str(seen["phase"])
     return {
-        "p": _short(seen["p_identified"]),
+        "p": short(seen["p_identified"]),
         "phase": phase,
         "certain": certain,
         "activation": str(panel.activation),
@@ -168,60 +170,6 @@ def _whole(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _short(value: object) -> float:
-    """Seven significant digits: far below a pixel, and a third less to download."""
-    assert isinstance(value, (int, float))
-    return float(f"{value:.7g}")
-
-
-def curve_rows(panel: Panel, boundary: pa.Table, width: PlotAxis, density: PlotAxis) -> list[Row]:
-    """Points of the panel's boundaries in the order they are joined; `path` tells pieces that are not joined apart."""
-    rows: list[Row] = []
-    for axis in ("hidden_dim", "sparsity"):
-        records = [record for record in boundary.to_pylist() if record["x_axis"] == axis]
-        places = sorted({record["x"] for record in records})
-        for start in ("random", "truth"):
-            mine = [record for record in records if record["boundary"] == f"{start}-start"]
-            for branch in sorted({record["branch"] for record in mine}):
-                points = sorted((r for r in mine if r["branch"] == branch), key=lambda r: float(r["x"]))
-                at = np.array([places.index(record["x"]) for record in points])
-                pieces = np.cumsum(np.diff(at, prepend=at[0] - 1) != 1)
-                drawn = [
-                    {
-                        "panel": str(panel),
-                        "layer": "curve",
-                        "start": start,
-                        "sideways": axis == "sparsity",
-                        "path": f"{start} {axis} {branch}.{piece}",
-                        **_point(record),
-                    }
-                    for record, piece in zip(points, pieces, strict=True)
-                ]
-                rows += _widen(drawn, width, density)
-    return rows
-
-
-def _point(record: dict[str, object]) -> Row:
-    """A boundary point in the picture's coordinates: `low` and `high` run along the axis that the curve is read on."""
-    if record["x_axis"] == "hidden_dim":
-        y, low, high = (_short(1 - float(str(record[name]))) for name in ("y", "y_low", "y_high"))
-        return {"x": _short(record["x"]), "y": y, "low": low, "high": high}
-    x, low, high = (_short(record[name]) for name in ("y", "y_low", "y_high"))
-    return {"x": x, "y": _short(1 - float(str(record["x"]))), "low": low, "high": high}
-
-
-def _widen(points: list[Row], width: PlotAxis, density: PlotAxis) -> list[Row]:
-    """A curve that has a single place is drawn across the whole cell."""
-    if len(points) != 1:
-        return points
-    (point,) = points
-    if len(width.values) == 1:
-        return [{**point, "x": _short(edge)} for edge in width.domain]
-    if len(density.values) == 1:
-        return [{**point, "y": _short(edge)} for edge in density.domain]
-    return points
-
-
 def _notes(spec: JobSpec, panel: Panel, cells: list[Row], curves: list[Row]) -> list[Row]:
     """What the panel says where it has no boundary."""
     if len(cells) == 1 or not any(cell["layer"] == "cell" for cell in cells):
@@ -242,7 +190,7 @@ def _disagreements(cells: list[Row], layout: Layout) -> list[Row]:
         if cell.get("disagreement") is not None:
             x, y = (float(str(cell[name])) for name in ("x", "y"))  # the edges at low n_m and high S
             corner = {"fx": width.value(width.place(x) + inset), "fy": density.value(density.place(y) + inset)}
-            place: Row = {name: _short(float(value)) for name, value in corner.items()}
+            place: Row = {name: short(float(value)) for name, value in corner.items()}
             rows.append(
                 {"panel": cell["panel"], "layer": "disagreement", **place, "disagreement": cell["disagreement"]}
             )
@@ -255,4 +203,4 @@ def _strokes(rows: list[Row]) -> list[Row]:
 
 
 def _hatch(width: PlotAxis, density: PlotAxis) -> list[Row]:
-    return [dict(zip(("x", "x2", "y", "y2"), map(_short, rule), strict=True)) for rule in hatch_rules(width, density)]
+    return [dict(zip(("x", "x2", "y", "y2"), map(short, rule), strict=True)) for rule in hatch_rules(width, density)]

@@ -87,7 +87,7 @@ def key_chart(rows: list[Row]) -> alt.LayerChart:
     ]
     for start in ("random", "truth"):
         data = layer_marks(start)
-        layers.append(band(data, start, False, x=x("x"), y=y("low"), y2="high"))
+        layers.append(band(layer_marks(f"{start} band"), start, **place))
         layers += [casing(data, **place), curve(data, start, **place)]
     layers += [rules(*RULES, **span), promise(**box), flags(8.0, **place)]
     layers += [
@@ -112,7 +112,7 @@ def _pixels(channel: type[alt.X] | type[alt.Y], length: int, reverse: bool) -> C
 
 
 def _moved(mark: Row, right: int, down: int) -> Row:
-    by = {"x": right, "x2": right, "y": down, "y2": down, "low": down, "high": down}
+    by = {"x": right, "x2": right, "y": down, "y2": down}
     return {
         name: value + by[name] if name in by and isinstance(value, (int, float)) else value
         for name, value in mark.items()
@@ -171,9 +171,14 @@ def _line_block(diagram: Diagram) -> Block:
     block: Block = []
     for start, words in (("random", "random start: identified"), ("truth", "truth start: identifiable (● or ▲)")):
         if start in curves:
-            ends: list[Row] = [{"layer": start, "x": x, "y": 0, "low": -6, "high": 6} for x in (0, SWATCH)]
+            ends: list[Row] = [{"layer": start, "x": x, "y": 0} for x in (0, SWATCH)]
+            corners = ((0, -6), (SWATCH, -6), (SWATCH, 6), (0, 6))
+            band: list[Row] = [
+                {"layer": f"{start} band", "path": start, "turn": turn, "x": x, "y": y}
+                for turn, (x, y) in enumerate(corners)
+            ]
             ground: Row = {"layer": "ground", "x": 0, "x2": SWATCH, "y": -8, "y2": 8}
-            block.append([ground, *ends, _said(words)])
+            block.append([ground, *band, *ends, _said(words)])
     if block:
         block.insert(0, [_said("Boundary P = 1/2, with its 95 % band", "heading", 0)])
     return block

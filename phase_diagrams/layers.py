@@ -152,16 +152,13 @@ def _boundaries(diagram: Diagram, x: Callable[[str], alt.X], y: Callable[[str], 
         )
         for start, sideways in kinds
     }
-    spans: dict[bool, dict[str, Any]] = {
-        False: {"x": x("x"), "y": y("low"), "y2": "high"},
-        True: {"y": y("y"), "x": x("low"), "x2": "high"},
-    }
     along: dict[bool, dict[str, Any]] = {
         sideways: {"x": x("x"), "y": y("y"), "order": alt.Order("y:Q" if sideways else "x:Q")}
         for sideways in (False, True)
     }
+    bands = {start: layer_marks("band").transform_filter(f"datum.start === '{start}'") for start, _ in kinds}
     return [
-        *(band(of[s, w], s, w, detail="path:N", **spans[w]) for s, w in kinds),
+        *(band(mine, start, x=x("x"), y=y("y")) for start, mine in bands.items()),
         *(casing(of[s, w], detail="path:N", **along[w]) for s, w in kinds),
         *(curve(of[s, w], s, detail="path:N", **along[w]) for s, w in kinds),
     ]

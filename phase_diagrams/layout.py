@@ -191,3 +191,9 @@ def _glyphs(width: PlotAxis, density: PlotAxis) -> tuple[int, float]:
     # One crowded corner of a grid must not shrink all glyphs to dots.
     side = stride * max(least, 0.6 * mean)
     return stride, float(np.clip(0.42 * side, min(0.8 * side, 7.0), 15.0))
+
+
+def short(value: object) -> float:
+    """A number with seven significant digits: far below a pixel, and a third less to download."""
+    assert isinstance(value, (int, float))
+    return float(f"{value:.7g}")

@@ -85,19 +85,11 @@ def curve(chart: alt.Chart, start: str, **encodings: Any) -> alt.Chart:
     return _encoded(line, encodings)
 
 
-def band(chart: alt.Chart, start: str, sideways: bool, **encodings: Any) -> alt.Chart:
-    """The 95 % band of a boundary; sideways where the boundary runs along the vertical axis."""
-    area = chart.mark_area(
-        orient="horizontal" if sideways else "vertical",
-        fill=BANDS[start],
-        fillOpacity=0.3,
-        stroke=BANDS[start],
-        strokeWidth=0.8,
-        strokeOpacity=0.8,
-        clip=True,
-        aria=False,
-    )
-    return _encoded(area, encodings)
+def band(chart: alt.Chart, start: str, **encodings: Any) -> alt.Chart:
+    """The 95 % band of a boundary: closed outlines around what is filled."""
+    look: dict[str, Any] = {"fillOpacity": 0.3, "strokeWidth": 0.8, "strokeOpacity": 0.8, "aria": False}
+    shape = chart.mark_line(interpolate="linear-closed", fill=BANDS[start], stroke=BANDS[start], clip=True, **look)
+    return _encoded(shape, {"order": alt.Order("turn:Q"), "detail": "path:N", **encodings})
 
 
 def rules(*names: str, **encodings: Any) -> alt.LayerChart:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from phase_diagrams.activation import Activation
 from phase_diagrams.code_law import active_count, coupled_features, firing_probabilities
-from phase_diagrams.layout import Layout, PlotAxis
+from phase_diagrams.layout import Layout, PlotAxis, short
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.theory import closed_form_losses, donoho_tanner_weak_threshold
 from phase_diagrams.verdict import theory_setting
@@ -145,7 +145,7 @@ def _promise(spec: JobSpec, activation: Activation, width: PlotAxis, density: Pl
     low, high = max(width.edges[0], float(n)), min(density.edges[-1], highest)
     if low < width.edges[-1] and density.edges[0] < high:
         ends = {"x": low, "x2": width.edges[-1], "y": density.edges[0], "y2": high}
-        yield {"layer": "theorems", **{name: _short(end) for name, end in ends.items()}}
+        yield {"layer": "theorems", **{name: short(end) for name, end in ends.items()}}
 
 
 def _contours(
@@ -194,9 +194,4 @@ def _crossings(places: Floats, values: Floats, level: float) -> Iterable[float]:
 
 
 def _across(layer: str, y: float, span: tuple[float, float], text: str) -> Row:
-    return {"layer": layer, "x": _short(span[0]), "x2": _short(span[1]), "y": _short(y), "text": text}
-
-
-def _short(value: float) -> float:
-    """Seven significant digits, as all places of a picture."""
-    return float(f"{value:.7g}")
+    return {"layer": layer, "x": short(span[0]), "x2": short(span[1]), "y": short(y), "text": text}

@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from phase_diagrams.boundary_shapes import band_rows, curve_rows
 from phase_diagrams.caption import caption, label
 from phase_diagrams.confirmation import Confirmation, Diagram
-from phase_diagrams.figure import Row, curve_rows
+from phase_diagrams.figure import Row
 from phase_diagrams.finding import Finding
 from phase_diagrams.gain import Gain
 from phase_diagrams.layout import PlotAxis, density_of, plot_axes
@@ -42,7 +43,7 @@ class ReweightingPicture:
     gains: float
     """End of the gains' colour scale, which runs from its negative."""
     rows: tuple[Row, ...]
-    """The marks; `layer` is cell, curve or shift, `panel` an activation."""
+    """The marks; `layer` is cell, band, curve or shift, `panel` an activation."""
 
 
 def reweighting_picture(
@@ -117,12 +118,13 @@ def _cell(spec: JobSpec, finding: Finding, width: PlotAxis, density: PlotAxis) -
 
 
 def _curves(spec: JobSpec, diagram: Diagram, loss: str, width: PlotAxis, density: PlotAxis) -> list[Row]:
-    """The boundaries of one loss in all panels."""
+    """The boundaries of one loss in all panels, with their bands."""
     table = boundary_table(diagram.boundaries)
     rows: list[Row] = []
     for activation in spec.grid.activations:
         panel = Panel(activation, 0.0)
-        for row in curve_rows(panel, panel_rows(table, panel), width, density):
+        curves = curve_rows(panel, panel_rows(table, panel), width, density)
+        for row in band_rows(curves, width, density) + curves:
             rows.append(row | {"panel": str(activation), "loss": loss, "path": f"{loss} {row['path']}"})
     return rows
 

@@ -143,12 +143,10 @@ def _boundaries(picture: ReweightingPicture) -> list[alt.Chart | alt.LayerChart]
     cells = layer_marks("cell").mark_rect(fill=PAPER, stroke="#ddd", strokeWidth=0.5, aria=False)
     layers: list[alt.Chart | alt.LayerChart] = [cells.encode(**_place(picture))]
     drawn = sorted({bool(row["sideways"]) for row in picture.rows if row["layer"] == "curve"})
-    for sideways in drawn:
-        curves = layer_marks("curve").transform_filter(f"datum.sideways === {str(sideways).lower()}")
-        span = {"y": y("y"), "x": x("low"), "x2": "high"} if sideways else {"x": x("x"), "y": y("low"), "y2": "high"}
-        orient: Any = "horizontal" if sideways else "vertical"
-        area = curves.mark_area(orient=orient, fillOpacity=0.16, clip=True, aria=False)
-        layers.append(area.encode(fill=band, detail="path:N", **span))
+    outlines = layer_marks("band").mark_line(
+        interpolate="linear-closed", fillOpacity=0.16, strokeWidth=0, clip=True, aria=False
+    )
+    layers.append(outlines.encode(fill=band, detail="path:N", order=alt.Order("turn:Q"), x=x("x"), y=y("y")))
     for sideways in drawn:
         curves = layer_marks("curve").transform_filter(f"datum.sideways === {str(sideways).lower()}")
         line = curves.mark_line(strokeWidth=2.2, clip=True, aria=False)

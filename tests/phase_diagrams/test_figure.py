@@ -29,13 +29,6 @@ def drawn() -> Diagram:
     return _whole(small_spec(activation=["topk:2", "relu"], sparsity=[0.5, 0.8, 0.9, 0.95]))
 
 
-def _curve_rows(x_axis: str, y_axis: str, points: list[tuple[float, float, float, float, int]]) -> pa.Table:
-    panel = {"activation": "topk", "k": 2, "l1": None, "exponent": 0.0, "boundary": "random-start"}
-    names = ("x", "y", "y_low", "y_high", "branch")
-    rows = [{**panel, "x_axis": x_axis, "y_axis": y_axis, **dict(zip(names, p, strict=True))} for p in points]
-    return pa.Table.from_pylist(rows, schema=BOUNDARY)
-
-
 def test_every_condition_of_the_grid_is_one_cell_or_one_missing_cell() -> None:
     spec = small_spec(exponent=[0, 1])
     conditions = condition_table(spec, synthetic_trials(spec, missing=0.8))
@@ -110,32 +103,6 @@ def test_panels_say_which_boundaries_are_not_in_range(drawn: Diagram) -> None:
     table = boundary_table(trace_boundaries(spec, conditions))
     random = diagram(spec, conditions, table.filter(pc.equal(table["boundary"], "random-start")))
     assert [row["text"] for row in random.layer("note")] == ["truth start: no boundary"]
-
-
-def test_curves_are_drawn_in_densities_and_break_where_a_place_is_left_out() -> None:
-    spec = small_spec(activation=["topk:2"])
-    points = [(20.0, 0.9, 0.8, 0.95, 0), (30.0, 0.8, 0.5, 0.9, 0), (40.0, 0.6, 0.5, 0.7, 1), (60.0, 0.7, 0.6, 0.8, 0)]
-    picture = diagram(spec, CONDITIONS.empty_table(), _curve_rows("hidden_dim", "sparsity", points))
-    rows = picture.layer("curve")
-    first = rows[0]
-    assert (first["x"], first["y"], first["low"], first["high"]) == (20, 0.1, 0.2, 0.05)
-    assert [row["path"] for row in rows] == [f"random hidden_dim {piece}" for piece in ("0.0", "0.0", "0.1", "1.0")]
-    assert not any(row["sideways"] for row in rows)
-
-
-def test_a_boundary_with_one_place_crosses_the_whole_cell() -> None:
-    tall = small_spec(activation=["topk:2"], hidden_dim=[80])
-    picture = diagram(
-        tall, CONDITIONS.empty_table(), _curve_rows("hidden_dim", "sparsity", [(80.0, 0.9, 0.8, 0.95, 0)])
-    )
-    assert [row["x"] for row in picture.layer("curve")] == pytest.approx(picture.layout.width.domain, rel=1e-6)
-    flat = small_spec(activation=["topk:2"], sparsity=[0.9])
-    picture = diagram(
-        flat, CONDITIONS.empty_table(), _curve_rows("sparsity", "hidden_dim", [(0.9, 50.0, 40.0, 70.0, 0)])
-    )
-    assert all(row["sideways"] for row in picture.layer("curve"))
-    assert [row["y"] for row in picture.layer("curve")] == pytest.approx(picture.layout.density.domain, rel=1e-6)
-    assert {(row["x"], row["low"], row["high"]) for row in picture.layer("curve")} == {(50, 40, 70)}
 
 
 def test_tiny_cells_share_glyphs_and_the_caption_says_so() -> None:
@@ -220,3 +187,4 @@ def test_a_refined_picture_shows_what_was_asked_for_and_strikes_what_failed() ->
     assert "refinement trained 25 of 1,353 candidate conditions" in picture.subtitle
     assert "Up to 4 seeds" in picture.caption.replace("\u00a0", " ")
     assert picture.layer("curve")
+    assert picture.layer("band")

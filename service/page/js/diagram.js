@@ -42,7 +42,6 @@ export function overlaysOf(source) {
   const found = new Set(["glyph"]);
   for (const row of source.datasets.panels) {
     if (ALWAYS.has(row.layer)) continue;
-    if (row.layer === "curve") found.add("band");
     found.add(overlayOf(row));
   }
   return [...found].map((id) => {
@@ -63,8 +62,8 @@ export function overlaysOf(source) {
 /** How the panels draw an overlay: {type, stroke, dash, fill, opacity}; null for glyphs and bands. */
 function lookOf(source, id) {
   const named = id.startsWith("curve-") ? `datum.start === '${id.slice(6)}'` : `datum.layer === '${id}'`;
-  const drawn = leaves(source.vconcat[0].spec.layer).filter(({ transform, mark }) =>
-    transform?.some(({ filter }) => String(filter).includes(named) && mark.type !== "area"),
+  const drawn = leaves(source.vconcat[0].spec.layer).filter(({ transform }) =>
+    transform?.some(({ filter }) => String(filter).includes(named)),
   );
   for (const { mark, encoding } of drawn) {
     const at = encoding.stroke?.scale?.domain?.indexOf(id) ?? -1;
@@ -118,7 +117,7 @@ function paint(rows, { panels, hidden, colouring, index }) {
   const plain = colouring.id === "p_identified";
   const painted = [];
   for (const row of rows) {
-    if (!shown.has(row.panel) || hidden.has(overlayOf(row))) continue;
+    if (!shown.has(row.panel) || isHidden(row, hidden)) continue;
     if (row.layer !== "cell") {
       painted.push(row);
       continue;
@@ -137,9 +136,12 @@ function paint(rows, { panels, hidden, colouring, index }) {
   return painted;
 }
 
-/** The channel of the cells' colours by another one; no bands where they are hidden. */
+/** A band goes with its line. */
+const isHidden = (row, hidden) =>
+  hidden.has(overlayOf(row)) || (row.layer === "band" && hidden.has(`curve-${row.start}`));
+
+/** The channel of the cells' colours by another one. */
 function recoloured(part, choice) {
-  if (part?.mark?.type === "area" && choice.hidden.has("band")) return null;
   if (part?.field === "p" && part.scale?.scheme && choice.colouring.id !== "p_identified") return shadeBy(choice);
   return undefined;
 }
