@@ -1,10 +1,11 @@
-"""Early stopping against full training: how many labels stay, and what it saves, on three grids.
+"""Early stopping against full training: how many labels stay, and what it saves, on four grids.
 
-    python benchmarks/early_stopping.py [--patience 200 --tolerance 0.005] [quickstart measured_shape long ...]
+    python benchmarks/early_stopping.py [--patience 200 --tolerance 0.002] [quickstart measured_shape long fresh ...]
 
 `quickstart` is examples/quickstart.yaml; `measured_shape` the two dictionaries and the grid that tests/data keeps;
-`long` is quickstart with four times its steps, where training does converge. A trial's label is `identified`; a
-pair's label is the phase of its seed, from both starts.
+`long` is quickstart with four times its steps, where training does converge; `fresh` is `long` with seeds of its own
+and another dictionary, which no rule was chosen by. A trial's label is `identified`; a pair's label is the phase of its
+seed, from both starts.
 """
 
 import argparse
@@ -81,7 +82,14 @@ def _long() -> list[JobSpec]:
     return [parse_spec(document)]
 
 
-GRIDS = {"quickstart": _quickstart, "measured_shape": _measured_shape, "long": _long}
+def _fresh() -> list[JobSpec]:
+    document = _long()[0].model_dump(mode="json")
+    document["data"]["superposition"] |= {"seed": 1}
+    document["grid"] |= {"seeds": [4, 5, 6, 7]}
+    return [parse_spec(document)]
+
+
+GRIDS = {"quickstart": _quickstart, "measured_shape": _measured_shape, "long": _long, "fresh": _fresh}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""A finished dense grid, replayed: refinement and designs that do not look at outcomes, with outcomes from its table.
+"""A finished dense grid, replayed: refinement, random and Sobol designs and adaptive's Learner2D on its outcomes.
 
     saephase run benchmarks/refinement_replay.yaml --out runs/dense
-    python benchmarks/refinement_replay.py runs/dense --out replay.jsonl [--table]
+    python benchmarks/refinement_replay.py runs/dense --out replay.jsonl [--designs refined random sobol learner2d]
+    python benchmarks/refinement_replay.py runs/dense --out replay.jsonl --table
 
 Nothing is trained. The table's conditions are the candidates. A repetition draws four of its seeds and replays them,
 and its truth is the fit of all the others, i.e. other outcomes of the same conditions. The grid is all conditions with
@@ -11,7 +12,7 @@ is judged by itself, so a training counts for the whole job that it is a part of
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -26,7 +27,7 @@ from scipy.stats import qmc
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from refinement_score import Line, Record, append_record, read_records, table  # noqa: E402
+from refinement_score import DESIGNS, Line, Record, append_record, read_records, table  # noqa: E402
 
 from phase_diagrams.band import probits_of  # noqa: E402
 from phase_diagrams.folder import open_folder, read_trials  # noqa: E402
@@ -44,6 +45,8 @@ COARSE = 4
 SLACK = 0.05
 """Share of the grid's error by which an equal one may be larger: all designs end at the same outcomes, so that errors
 come to within a hundredth of the grid's long before, and then cross it by chance."""
+AT_ONCE = 24
+"""Conditions that Learner2D is asked for at a time, as many as refinement's smallest round."""
 REPETITIONS = 20
 """They share seeds, so their intervals are too narrow where the seeds are few."""
 CONFIDENCE = 0.95
@@ -114,28 +117,27 @@ def refined(held: Held) -> Iterator[pa.Table]:
 
 
 def designed(held: Held, name: str, repetition: int) -> Iterator[pa.Table]:
-    """Conditions and seeds at random, or the nearest condition of each Sobol point; every panel and start of each."""
+    """Conditions in the order of a design, each with the next of its seeds, in every panel and from every start."""
     rng = np.random.Generator(np.random.Philox(key=[repetition, len(name)]))
     spec = held.spec
     lattice = group_lattice(spec, panel_groups(spec, spec.refine)[0])
     per_place = len(spec.grid.starts) * len(spec.grid.activations)
     room = spec.refine.budget // per_place
-    free = np.tile(np.arange(SEEDS), (len(lattice.places), 1))
-    free = rng.permuted(free, axis=1)
-    used = np.zeros(len(lattice.places), dtype=int)
-    points = (
-        rng.random((4 * room, 2)) if name == "random" else qmc.Sobol(2, rng=int(rng.integers(2**32))).random(4 * room)
-    )
-    order: list[tuple[int, int]] = []
-    for point in points:
-        near = int(np.argmin(((lattice.places - point) ** 2).sum(axis=1)))
-        if used[near] < SEEDS and len(order) < room:
-            order.append((near, int(free[near, used[near]])))
-            used[near] += 1
+    free = rng.permuted(np.tile(np.arange(SEEDS), (len(lattice.places), 1)), axis=1)
     rank = {pair: i for i, pair in enumerate(product(spec.sparsities, spec.widths))}
     sparsity, width = held.rows["sparsity"].to_pylist(), held.rows["hidden_dim"].to_pylist()
     place = [rank[pair] for pair in zip(sparsity, width, strict=True)]
     seed = [spec.grid.seeds.index(each) for each in held.rows["seed"].to_pylist()]
+    if name == "learner2d":
+        outcomes = np.zeros((len(lattice.places), SEEDS, per_place))
+        # Rows of one condition and seed stand in the order of panels and starts, whatever that is.
+        kinds = [*zip(*(held.rows[each].to_pylist() for each in ("activation", "k", "start")), strict=True)]
+        kind = [sorted(set(kinds), key=str).index(each) for each in kinds]
+        outcomes[place, seed, kind] = held.rows["identified"].to_pylist()
+        order = learned(lattice, free, outcomes, room)
+    else:
+        sobol = qmc.Sobol(2, rng=int(rng.integers(2**32)))
+        order = laid(lattice, free, rng.random((4 * room, 2)) if name == "random" else sobol.random(4 * room))[:room]
     when = np.full((len(lattice.places), SEEDS), len(order))
     for i, pair in enumerate(order):
         when[pair] = i
@@ -144,7 +146,38 @@ def designed(held: Held, name: str, repetition: int) -> Iterator[pa.Table]:
         yield held.rows.filter(pa.array(turn < size))
 
 
-def run_repetition(dense: JobSpec, rows: pa.Table, repetition: int) -> list[Record]:
+def laid(lattice: Lattice, free: npt.NDArray[np.intp], points: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
+    """The nearest condition of each point, where it has a seed left: place and seed."""
+    used = np.zeros(len(lattice.places), dtype=int)
+    order: list[tuple[int, int]] = []
+    for point in points:
+        near = int(np.argmin(((lattice.places - point) ** 2).sum(axis=1)))
+        if used[near] < SEEDS:
+            order.append((near, int(free[near, used[near]])))
+            used[near] += 1
+    return order
+
+
+def learned(
+    lattice: Lattice, free: npt.NDArray[np.intp], outcomes: npt.NDArray[np.float64], room: int
+) -> list[tuple[int, int]]:
+    """The nearest condition that has a seed left of each point that Learner2D asks for; it learns all its outcomes."""
+    from adaptive import Learner2D  # type: ignore[import-not-found]
+
+    learner = Learner2D(lambda point: np.zeros(outcomes.shape[2]), bounds=[(0, 1), (0, 1)])
+    used = np.zeros(len(lattice.places), dtype=int)
+    order: list[tuple[int, int]] = []
+    while len(order) < room:
+        for point in learner.ask(min(AT_ONCE, room - len(order)))[0]:
+            distance = ((lattice.places - point) ** 2).sum(axis=1)
+            near = int(np.argmin(np.where(used < SEEDS, distance, np.inf)))
+            order.append((near, int(free[near, used[near]])))
+            used[near] += 1
+            learner.tell(point, outcomes[order[-1]])
+    return order
+
+
+def run_repetition(dense: JobSpec, rows: pa.Table, repetition: int, designs: Sequence[str]) -> list[Record]:
     seeds = list(dense.grid.seeds)
     rng = np.random.Generator(np.random.Philox(key=[repetition, len(seeds)]))
     mine = sorted(rng.choice(seeds, SEEDS, replace=False).tolist())
@@ -160,9 +193,8 @@ def run_repetition(dense: JobSpec, rows: pa.Table, repetition: int) -> list[Reco
         grid = line.read(lattice, whole.above, held.rows.num_rows)
         lines.append(line)
         records.append({"panel": panel, "start": start, "repetition": repetition, "grid": grid._asdict()})
-    designs = {"refined": refined(held)} | {name: designed(held, name, repetition) for name in ("random", "sobol")}
-    for name, rounds in designs.items():
-        for had in rounds:
+    for name in designs:
+        for had in refined(held) if name == "refined" else designed(held, name, repetition):
             for record, line, (*_, lattice, found) in zip(records, lines, held.estimates(had), strict=True):
                 reading = line.read(lattice, found.above, had.num_rows, found.reach)
                 record.setdefault(name, []).append(reading._asdict())
@@ -173,6 +205,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="of the dense grid")
     parser.add_argument("--out", type=Path, required=True, help="file to append results to, a JSON line each")
+    parser.add_argument("--designs", nargs="+", default=["refined", "random", "sobol"], choices=DESIGNS)
     parser.add_argument("--table", action="store_true", help="print the results in that file")
     arguments = parser.parse_args()
     if arguments.table:
@@ -181,7 +214,7 @@ def main() -> int:
     folder = open_folder(str(arguments.folder))
     dense, rows = read_spec(folder.read("spec.json").decode()), read_trials(folder)
     for repetition in range(REPETITIONS):
-        for record in run_repetition(dense, rows, repetition):
+        for record in run_repetition(dense, rows, repetition, arguments.designs):
             append_record(arguments.out, record)
     return 0
 

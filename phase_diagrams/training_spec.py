@@ -15,11 +15,14 @@ class Sae(Strict):
 
 
 class Stop(Strict):
-    """When a training that has converged may take the rest of its schedule in short."""
+    """When a training that has converged may take the rest of its schedule in short.
+
+    Not before a quarter of its steps, nor while the features it recovers leave open whether it counts as identified.
+    """
 
     patience: Whole = Field(200, ge=10, le=1_000_000)
     """Steps of the two windows whose mean losses are compared, and of the rest of the schedule once they agree."""
-    tolerance: Real = Field(0.005, gt=0, lt=1)
+    tolerance: Real = Field(0.002, gt=0, lt=1)
     """Converged: the later window's loss is below the earlier one's by at most this fraction."""
 
 

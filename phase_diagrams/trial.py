@@ -14,6 +14,9 @@ from phase_diagrams.spec import Explicit, JobSpec, Start
 ENGINE_VERSION = "3"
 """Part of every trial's identity: raised whenever the same trial would give other numbers."""
 
+STOPPING_VERSION = 2
+"""Part of the identity of trials that may stop early: raised whenever the same one would stop at another step."""
+
 _LATER_KEYS: dict[str, object] = {"stop": None, "precision": "float32"}
 """Keys of `training` that the first version did not have, with the value that means what it did."""
 
@@ -147,7 +150,8 @@ def _data_identity(spec: JobSpec) -> dict[str, object]:
 def _training_identity(spec: JobSpec) -> dict[str, object]:
     # Keys that came later count where they are set: trials of folders written before them keep their names.
     unset = {name for name, default in _LATER_KEYS.items() if getattr(spec.training, name) == default}
-    return spec.training.model_dump(mode="json", exclude=unset)
+    identity = spec.training.model_dump(mode="json", exclude=unset)
+    return identity if spec.training.stop is None else {**identity, "stopping": STOPPING_VERSION}
 
 
 def data_key(spec: JobSpec, sparsity: float, seed: int) -> int:

@@ -62,13 +62,13 @@ def open_model(trial: Trial, proxy: Proxy, dictionary: Floats, data: EvaluationD
 def _train(models: list[Model], stream: Stream, spec: JobSpec, device: str) -> list[Trained]:
     training, tied = spec.training, spec.sae.tied
     if device == "cpu" and training.precision == "float32":
-        return train(models, stream, training, tied, prefetch=spec.resources.cpus_per_trial >= 2)
+        return train(models, stream, training, tied, spec.recovery, prefetch=spec.resources.cpus_per_trial >= 2)
     # Torch costs seconds and half a gigabyte to import: only packs that need it pay for it.
     from workers.torch_training import step_budget, train_on
 
     # On a CPU one model at a time: a product of several could add in another order, and no pack may change a row.
     budget = 0 if device == "cpu" else step_budget(device, spec.resources.gpus_per_trial)
-    return train_on(models, stream, training, tied, device, budget)
+    return train_on(models, stream, training, tied, device, budget, spec.recovery)
 
 
 def _evaluate(

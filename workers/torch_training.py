@@ -6,21 +6,22 @@ them. Between two looks at converged trials the host waits for nothing that the 
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from phase_diagrams.spec import Training
+from phase_diagrams.spec import Recovery, Training
 from workers.device_group import DeviceGroup
 from workers.feed import Chunk, Feed, side_stream
 from workers.sae import Weights, learning_rates
 from workers.sampler import Stream
-from workers.stack import same_stack, stack, stack_objectives
-from workers.stopping import Rates, next_look, shorten
+from workers.stack import Stack, same_stack, stack, stack_objectives
+from workers.stopping import Rates, label_is_clear, next_look, shorten
 from workers.training import Model, Trained
 
 HOST_BUDGET = 2**28
@@ -44,19 +45,30 @@ class _Course:
 
 
 def train_on(
-    models: Sequence[Model], stream: Stream, training: Training, tied: bool, device: str, budget: int = HOST_BUDGET
+    models: Sequence[Model],
+    stream: Stream,
+    training: Training,
+    tied: bool,
+    device: str,
+    budget: int = HOST_BUDGET,
+    recovery: Recovery | None = None,
 ) -> list[Trained]:
     """Train every model on the same batches as `workers.training.train` draws, on a torch device.
 
     `budget` bounds the bytes that a step needs at a time; with a budget of 0 every model is a stack of its own, whose
-    numbers depend on no other.
+    numbers depend on no other. `recovery` is that of `train`.
     """
+
+    def is_clear(model: Stack, place: int) -> bool:
+        return label_is_clear(stream.dictionary, model.weights(place).decoder, recovery)
+
     began = time.perf_counter()
     rates = learning_rates(training.schedule, training.learning_rate, training.steps)
     courses = [_Course(rates, np.full(training.steps, np.nan)) for _ in models]
     with side_stream(device), torch.no_grad():
         feed = Feed(stream, training, device)
-        _run(_open_groups(models, training, tied, feed, budget), courses, training, feed)
+        groups = _open_groups(models, training, tied, feed, budget)
+        _run(groups, courses, training, feed, is_clear)
     shares = np.array(
         [len(course.rates) * len(one.weights.encoder) for one, course in zip(models, courses, strict=True)]
     )
@@ -94,7 +106,13 @@ def _open_groups(models: Sequence[Model], training: Training, tied: bool, feed: 
     return groups
 
 
-def _run(groups: list[DeviceGroup], courses: list[_Course], training: Training, feed: Feed) -> None:
+def _run(
+    groups: list[DeviceGroup],
+    courses: list[_Course],
+    training: Training,
+    feed: Feed,
+    is_clear: Callable[[Stack, int], bool],
+) -> None:
     pool = torch.cuda.graph_pool_handle() if feed.ring.is_cuda else None
     unread: deque[Chunk] = deque()
     for chunk in feed.chunks():
@@ -108,7 +126,7 @@ def _run(groups: list[DeviceGroup], courses: list[_Course], training: Training, 
             feed.wait()
             while unread:
                 _read(groups, unread.popleft(), courses)
-            groups = _look(groups, courses, chunk.last, training)
+            groups = _look(groups, courses, chunk.last, training, is_clear)
             if not groups:
                 return
 
@@ -125,14 +143,21 @@ def _read(groups: list[DeviceGroup], chunk: Chunk, courses: list[_Course]) -> No
             courses[index].losses[chunk.first : chunk.last] = losses
 
 
-def _look(groups: list[DeviceGroup], courses: list[_Course], step: int, training: Training) -> list[DeviceGroup]:
+def _look(
+    groups: list[DeviceGroup],
+    courses: list[_Course],
+    step: int,
+    training: Training,
+    is_clear: Callable[[Stack, int], bool],
+) -> list[DeviceGroup]:
     """End the models whose last step this was or that diverged, shorten those that converged; the groups that go on."""
     for group in groups:
         for place, index in enumerate(group.members):
             course = courses[index]
             if not course.ended and (step == len(course.rates) or not np.isfinite(course.losses[:step]).all()):
                 course.weights = group.model.weights(place)
-            course.rates = shorten(course.rates, course.losses[:step], training)
+            clear = partial(is_clear, group.model, place)
+            course.rates = shorten(course.rates, course.losses[:step], training, clear)
         places = [place for place, index in enumerate(group.members) if not courses[index].ended]
         # A smaller stack costs a capture, so models that have ended stay until they are half of it.
         if 0 < 2 * len(places) <= len(group.members):

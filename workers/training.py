@@ -5,17 +5,18 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from phase_diagrams.activation import Activation
-from phase_diagrams.spec import Training
+from phase_diagrams.spec import Recovery, Training
 from workers.kernels import BATCHTOPK, RELU, TOPK, train_steps
 from workers.lanes import LANES
 from workers.sae import Floats, Weights, learning_rates
 from workers.sampler import Batches, Stream, fill_batches, open_batches
-from workers.stopping import next_look, shorten
+from workers.stopping import label_is_clear, next_look, shorten
 
 KINDS = {"topk": TOPK, "batchtopk": BATCHTOPK, "relu": RELU, "relu_l1": RELU}
 
@@ -62,12 +63,23 @@ class _Chunk:
 
 
 def train(
-    models: Sequence[Model], stream: Stream, training: Training, tied: bool, prefetch: bool = False
+    models: Sequence[Model],
+    stream: Stream,
+    training: Training,
+    tied: bool,
+    recovery: Recovery | None = None,
+    prefetch: bool = False,
 ) -> list[Trained]:
     """Train every model on the same batches; each one's numbers are those of training it alone, bit for bit.
 
-    With `prefetch`, a second thread draws the next batches meanwhile; the numbers stay the same.
+    With `prefetch`, a second thread draws the next batches meanwhile; the numbers stay the same. Where
+    `recovery` is given, only trials stop early whose label it makes clear.
     """
+
+    def is_clear(index: int) -> bool:
+        decoder = _close_state(models[index], states[index]).decoder
+        return label_is_clear(stream.dictionary, decoder, recovery)
+
     rates = [learning_rates(training.schedule, training.learning_rate, training.steps)] * len(models)
     states = [_open_state(model.weights, tied) for model in models]
     losses = np.full((len(models), training.steps), np.nan)
@@ -80,7 +92,7 @@ def train(
                 began = time.perf_counter()
                 here, pace = losses[index, first:last], rates[index][first:last]
                 finite = _train_chunk(models[index], states[index], tied, chunk.batches, first, pace, here)
-                rates[index] = shorten(rates[index], losses[index, :last], training)
+                rates[index] = shorten(rates[index], losses[index, :last], training, partial(is_clear, index))
                 if not finite or last == len(rates[index]):
                     running.discard(index)
                 seconds[index] += shared + time.perf_counter() - began

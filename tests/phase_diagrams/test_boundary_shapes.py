@@ -95,7 +95,9 @@ def test_bands_apart_are_shapes_apart_and_each_start_has_its_own() -> None:
 
 def test_a_hole_stands_after_a_gap_and_runs_the_other_way_round() -> None:
     sides = _table("sparsity", [(s, n, n - 5, n + 5, b) for b, n in ((0, 40.0), (1, 80.0)) for s in (0.8, 0.95)])
-    lids = _table("hidden_dim", [(n, s, s - 0.01, s + 0.01, b) for b, s in ((0, 0.82), (1, 0.94)) for n in (36.0, 84.0)])
+    lids = _table(
+        "hidden_dim", [(n, s, s - 0.01, s + 0.01, b) for b, s in ((0, 0.82), (1, 0.94)) for n in (36.0, 84.0)]
+    )
     rows = _bands(sides, lids)
     (shape,) = _shapes(rows).values()
     assert len(shape.interiors) == sum(row["x"] is None for row in rows) == 1

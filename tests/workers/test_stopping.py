@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phase_diagrams.spec import Training
+from phase_diagrams.spec import Recovery, Training
 from workers.sae import learning_rates
-from workers.stopping import next_look, shorten
+from workers.stopping import label_is_clear, next_look, shorten
 
 STEPS = 1000
 
@@ -58,6 +58,58 @@ def test_a_trial_is_shortened_once_and_never_where_nothing_would_be_saved():
     assert len(shorten(rates(budget), np.ones(900), budget)) == STEPS
     assert len(shorten(rates(budget), np.ones(450), budget)) == STEPS  # between two looks
     assert len(shorten(rates(budget), np.ones(100), budget)) == STEPS  # one window cannot be compared
+
+
+def test_no_trial_is_shortened_before_a_quarter_of_its_steps():
+    budget = training(patience=100).model_copy(update={"steps": 2000})
+    assert len(shorten(rates(budget), np.ones(400), budget)) == 2000
+    assert len(shorten(rates(budget), np.ones(500), budget)) == 600
+
+
+def test_a_label_is_asked_for_only_where_the_loss_has_converged_and_one_that_is_open_takes_all_steps():
+    asked = []
+
+    def is_open() -> bool:
+        asked.append(True)
+        return False
+
+    budget = training()
+    assert len(shorten(rates(budget), np.geomspace(2, 1, 400), budget, is_open)) == STEPS
+    assert not asked
+    assert len(shorten(rates(budget), np.ones(400), budget, is_open)) == STEPS
+    assert asked == [True]
+
+
+@pytest.mark.parametrize(
+    ("share", "fraction", "clear"),
+    [
+        (1.0, 0.9, True),
+        (0.9, 0.9, False),
+        (0.85, 0.9, False),
+        (0.8, 0.9, True),  # as far as the margin
+        (0.95, 0.9, False),
+        (0.5, 0.9, True),
+        (0.0, 0.9, True),
+        (0.0, 0.05, False),
+        (0.6, 0.5, True),
+        (0.55, 0.5, False),
+        (1.0, 1.0, True),
+        (0.95, 1.0, False),
+    ],
+)
+def test_a_label_is_clear_away_from_the_share_that_decides_it(share, fraction, clear):
+    dictionary, kept = np.eye(20, dtype=np.float32), round(20 * share)
+    # Rows that lie between two features: cosine 0.71 to each.
+    between = (np.eye(20) + np.roll(np.eye(20), 1, axis=1))[kept:]
+    decoder = np.concatenate([np.eye(20)[:kept], between]).astype(np.float32)
+    recovery = Recovery(cosine=0.9, fraction=fraction)
+    assert label_is_clear(dictionary, decoder, recovery) == clear
+    # Neither the order of latents nor their lengths count.
+    assert label_is_clear(dictionary, 3 * decoder[::-1], recovery) == clear
+
+
+def test_where_no_label_is_asked_for_all_are_clear():
+    assert label_is_clear(np.eye(4, dtype=np.float32), np.eye(4, dtype=np.float32)[:3], None)
 
 
 def test_a_diverged_trial_has_not_converged():

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from phase_diagrams.activation import parse_activation
 from phase_diagrams.proxy import Proxy
-from phase_diagrams.spec import Data, Training
+from phase_diagrams.scores import match_features
+from phase_diagrams.spec import Data, Recovery, Training
 from phase_diagrams.trial import Condition, Trial
 from workers.sae import Weights, initialise, learning_rates, reweighting
 from workers.sampler import open_stream
@@ -133,6 +134,39 @@ def test_a_trial_that_stops_takes_the_steps_of_full_training_up_to_the_look():
     assert 0 < look < 90
     assert np.array_equal(stopped.losses[: look + 1], full.losses[: look + 1])
     assert not np.array_equal(stopped.losses[look + 1 :], full.losses[look + 1 : look + 10])
+
+
+@pytest.mark.parametrize("trainer", ["kernel", *DEVICES])
+def test_only_a_trial_whose_label_is_clear_stops(trainer):
+    models = [model("topk:2", start, seed) for start in ("random", "truth") for seed in range(2)]
+
+    def trained(training, recovery=None):
+        if trainer == "kernel":
+            return train(models, stream(), training, True, recovery)
+        return train_on(models, stream(), training, True, trainer, recovery=recovery)
+
+    # Cosines at the look decide, so the features' shares there are those of training up to it.
+    looks = [len(one.losses) - STOP["patience"] for one in trained(stopping())]
+    assert 100 - STOP["patience"] not in looks
+    shares = [_share_at(look, models[index]) for index, look in enumerate(looks)]
+    assert max(shares) - min(shares) > 0.1
+    for share in sorted({share for share in shares if 0 < share < 1}):
+        taken = [len(one.losses) for one in trained(stopping(), Recovery(cosine=0.8, fraction=share))]
+        for index, look in enumerate(looks):
+            if shares[index] == share:
+                assert taken[index] > look + STOP["patience"]
+            elif abs(shares[index] - share) > 0.1:
+                assert taken[index] == look + STOP["patience"]
+
+
+def _share_at(look, one):
+    """Share of features with a latent at cosine .8 after so many steps of full training."""
+    full = Training(steps=100, batch_size=48)
+    rates = learning_rates(full.schedule, full.learning_rate, 100)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("workers.training.learning_rates", lambda *_: rates[:look])
+        [short] = train([one], stream(), Training(steps=look, batch_size=48), True)
+    return float(np.mean(match_features(DICTIONARY, short.weights.decoder).cosine >= 0.8))
 
 
 def test_a_stop_that_is_never_due_changes_nothing():
