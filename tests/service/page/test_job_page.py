@@ -113,6 +113,26 @@ def test_colours_panels_and_overlays_are_chosen_and_kept_in_the_address(done: Jo
     assert picture(again) == last
 
 
+def test_a_boundary_can_be_shown_without_its_band_and_takes_it_along_when_it_is_hidden(
+    done: Job, open_page: Open
+) -> None:
+    page = open_page()
+    page.goto(done.url)
+    wait_for_diagram(page)
+    bands = page.get_by_role("checkbox", name="95 % bands")
+    boundaries = page.get_by_role("checkbox", name="boundary, ")
+    pictures = [picture(page)]
+    bands.uncheck()
+    pictures.append(changed(page, set(pictures)))
+    for boundary in boundaries.all():
+        boundary.uncheck()
+        pictures.append(changed(page, set(pictures)))
+    assert len(pictures) > 2
+    bands.check()
+    page.wait_for_timeout(1500)
+    assert picture(page) == pictures[-1], "a band is there without its line"
+
+
 def picture(page: Page) -> str:
     return str(page.locator(CELLS).evaluate("(canvas) => canvas.toDataURL()"))
 
