@@ -10,17 +10,9 @@ from starlette.responses import JSONResponse, Response
 from service import leases
 from service.access import TheService, Worker
 from service.events import Happening
+from service.lease_views import Finish, Heartbeat, HeartbeatView, LeaseId, LeaseRequest, LeaseView, Progress
 from service.problem import Refusal, document_problems
-from service.views import (
-    Finish,
-    Heartbeat,
-    HeartbeatView,
-    LeaseId,
-    LeaseRequest,
-    LeaseView,
-    Progress,
-    timestamp,
-)
+from service.views import timestamp
 
 router = APIRouter(prefix="/v1/leases", tags=["workers"])
 logger = logging.getLogger("saephase.service")

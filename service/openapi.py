@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from service import views
+from service import lease_views, views
 from service.problem import Problem
 from service.spec_body import spec_components
 
@@ -34,7 +34,7 @@ def _add_schemas(schemas: dict[str, Any]) -> None:
         schemas.pop(name, None)
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update({**spec_components(), **problem.pop("$defs"), "Problem": problem})
-    for name, model in vars(views).items():
+    for name, model in (vars(views) | vars(lease_views)).items():
         # FastAPI drops null from examples, and with it keys that are required.
         if name in schemas and isinstance(model, type) and issubclass(model, BaseModel):
             extra = model.model_config.get("json_schema_extra")

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from service.events import Event
-from service.examples import EXAMPLE_CONDITION, EXAMPLE_ID, EXAMPLE_JOB, EXAMPLE_PROGRESS, EXAMPLE_SPEC
+from service.examples import EXAMPLE_CONDITION, EXAMPLE_ID, EXAMPLE_JOB, EXAMPLE_PROGRESS
 from service.jobs import Status
 from service.records import Job
 
@@ -17,14 +17,15 @@ JOB_ID = "^[0-9a-f]{16}$"
 PRINTABLE = r"^[\x20-\x7e]+$"
 
 
-def _example(value: dict[str, Any]) -> ConfigDict:
+def example(value: dict[str, Any]) -> ConfigDict:
+    """The settings of a model with this example."""
     return ConfigDict(json_schema_extra={"examples": [value]}, use_attribute_docstrings=True)
 
 
 class ProgressView(BaseModel):
     """How far a job is."""
 
-    model_config = _example(EXAMPLE_PROGRESS)
+    model_config = example(EXAMPLE_PROGRESS)
     trials_done: int
     """Trials whose rows are written, reused ones too."""
     trials_total: int
@@ -40,7 +41,7 @@ class ProgressView(BaseModel):
 class JobView(BaseModel):
     """A job."""
 
-    model_config = _example(EXAMPLE_JOB)
+    model_config = example(EXAMPLE_JOB)
     id: Annotated[str, Field(pattern=JOB_ID)]
     """Sixteen hexadecimal digits."""
     name: str
@@ -69,7 +70,7 @@ class JobView(BaseModel):
 class JobList(BaseModel):
     """A page of jobs, newest first."""
 
-    model_config = _example({"items": [EXAMPLE_JOB], "next_cursor": "17"})
+    model_config = example({"items": [EXAMPLE_JOB], "next_cursor": "17"})
     items: list[JobView]
     next_cursor: str | None
     """`cursor` of the next page; null on the last one."""
@@ -88,7 +89,7 @@ class ArtifactView(BaseModel):
 class ArtifactList(BaseModel):
     """The files that a job has by now."""
 
-    model_config = _example(
+    model_config = example(
         {
             "items": [
                 {"name": "summary.json", "bytes": 1811, "sha256": "ab" * 32, "media_type": "application/json"},
@@ -104,7 +105,7 @@ class ArtifactList(BaseModel):
 class ConditionList(BaseModel):
     """The conditions that have finished trials, in grid order."""
 
-    model_config = _example({"items": [EXAMPLE_CONDITION], "next_cursor": None})
+    model_config = example({"items": [EXAMPLE_CONDITION], "next_cursor": None})
     items: list[dict[str, Any]]
     """The columns of conditions.parquet."""
     next_cursor: None
@@ -114,7 +115,7 @@ class ConditionList(BaseModel):
 class DiagramRows(BaseModel):
     """The numbers of a diagram's panels; a row is one mark, of the kind that its `layer` says."""
 
-    model_config = _example(
+    model_config = example(
         {
             "panels": [{"layer": "missing", "panel": "topk:1, α = 0", "S": 0.9, "n_m": 40, "P": "no finished trial"}],
             "hatch": [{"x": 14.1, "x2": 15.0, "y": 0.012, "y2": 0.013}],
@@ -129,7 +130,7 @@ class DiagramRows(BaseModel):
 class TrialList(BaseModel):
     """Finished trials in the order of their ids, which new ones never change."""
 
-    model_config = _example(
+    model_config = example(
         {
             "items": [
                 {
@@ -182,7 +183,7 @@ class PlanView(BaseModel):
     cores: int
     """Cores that the estimate is for."""
 
-    model_config = _example(
+    model_config = example(
         {
             "conditions": 36,
             "trials": 288,
@@ -205,140 +206,37 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-def _number(value: object) -> object:
+def only_number(value: object) -> object:
     """Numbers only: neither their names nor true and false."""
     if isinstance(value, (str, bool)):
         raise ValueError("must be a number")
     return value
 
 
-Count = Annotated[int, Field(ge=0, le=10**9), BeforeValidator(_number)]
-Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False), BeforeValidator(_number)]
 Priority = Annotated[int, Field(ge=-1000, le=1000)]
 JobId = Annotated[str, Path(description="Id of the job.", examples=[EXAMPLE_ID])]
 OtherId = Annotated[str, Path(description="Id of the job that it is compared with.", examples=[EXAMPLE_ID])]
-LeaseId = Annotated[str, Path(description="Id of the lease.", examples=["0" * 32])]
 
 
 class Change(Strict):
     """What can be changed of a job."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"priority": 5}]})
-    priority: Annotated[int, Field(ge=-1000, le=1000), BeforeValidator(_number)]
+    priority: Annotated[int, Field(ge=-1000, le=1000), BeforeValidator(only_number)]
     """Higher runs first."""
-
-
-class LeaseRequest(Strict):
-    """A worker that wants a job."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"worker": "gpu-7:4211"}]})
-    worker: Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)]
-    """A name for people to know it by."""
-
-
-class LeaseView(BaseModel):
-    """A job that is a worker's until `expires_at`, and longer with every heartbeat."""
-
-    lease_id: str
-    fence: int
-    """Rises with every lease of the job."""
-    job_id: str
-    spec: dict[str, Any]
-    folder: str
-    """Path or URI of the job's folder, which the worker writes."""
-    reuse: list[str]
-    """Folders of other jobs with trials of the same data, sae, training and recovery."""
-    expires_at: str
-    ttl_seconds: float
-
-    model_config = _example(
-        {
-            "lease_id": "0" * 32,
-            "fence": 1,
-            "job_id": EXAMPLE_ID,
-            "spec": EXAMPLE_SPEC,
-            "folder": f"s3://lab/saephase/jobs/{EXAMPLE_ID}",
-            "reuse": [],
-            "expires_at": "2026-11-22T09:30:31.250Z",
-            "ttl_seconds": 30.0,
-        }
-    )
-
-
-class Progress(Strict):
-    """How far the worker is; the fields of the job's progress."""
-
-    trials_done: Count
-    trials_total: Count
-    trials_reused: Count
-    seconds: Seconds
-    eta_seconds: Seconds | None = None
-
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_PROGRESS]})
-
-
-class Report(Strict):
-    """Something that happened to the worker's run."""
-
-    type: Annotated[str, Field(pattern="^(message|pack|warning|estimate)$", examples=["message"])]
-    data: dict[str, Any] = Field(examples=[{"text": "training on cpu, 2 packs at a time"}])
-    key: Annotated[str, Field(min_length=1, max_length=80, pattern=PRINTABLE)] | None = None
-    """Unique in the lease, so that a repeated heartbeat adds nothing."""
-
-    @field_validator("data")
-    @classmethod
-    def _is_json(cls, data: dict[str, Any]) -> dict[str, Any]:
-        # Python reads NaN and 1e999 where JSON has no such number; nobody could read the event.
-        json.dumps(data, allow_nan=False)
-        return data
-
-
-class Heartbeat(Strict):
-    """A worker's sign of life."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "progress": EXAMPLE_PROGRESS,
-                    "events": [{"type": "message", "data": {"text": "drawing"}, "key": "1-7"}],
-                }
-            ]
-        }
-    )
-    progress: Progress | None = None
-    events: Annotated[list[Report], Field(max_length=1000)] = []
-
-
-class HeartbeatView(BaseModel):
-    """What the service answers to a sign of life."""
-
-    model_config = _example({"expires_at": "2026-11-22T09:31:01.250Z", "cancel": False})
-    expires_at: str
-    cancel: bool
-    """Whether the worker is to stop and finish as cancelled."""
-
-
-class Finish(Strict):
-    """How a run ended."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "succeeded", "progress": EXAMPLE_PROGRESS}]})
-    status: Annotated[str, Field(pattern="^(succeeded|failed|cancelled)$", examples=["succeeded"])]
-    error: Annotated[str, Field(max_length=20_000)] | None = None
-    progress: Progress | None = None
 
 
 class Health(BaseModel):
     """Whether the process lives."""
 
-    model_config = _example({"status": "alive"})
+    model_config = example({"status": "alive"})
     status: str
 
 
 class Readiness(BaseModel):
     """Whether the service can take requests, and what of it cannot."""
 
-    model_config = _example({"ready": True, "checks": {"database": "ok", "storage": "ok", "draining": "ok"}})
+    model_config = example({"ready": True, "checks": {"database": "ok", "storage": "ok", "draining": "ok"}})
     ready: bool
     checks: dict[str, str]
     """`ok`, or what is wrong."""
