@@ -141,10 +141,8 @@ def table(records: Sequence[Record], names: Sequence[str], slack: float = 0.0) -
     """Records, those of equal values under the names together, as Markdown: refinement, then the other designs."""
     heads = [*names, "repetitions", "grid's error", "needs", "of the grid's", "coverage", "islands found"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    others = [
-        f"| {' | '.join(names)} | design | repetitions | needs | of the grid's |",
-        "|---" * (len(names) + 4) + "|",
-    ]
+    heads = [*names, *DESIGNS[1:]]
+    others = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for key, mine in _grouped(records, names):
         refined = curves(mine, "refined", slack)
         last = [record["refined"][-1] for record in mine]
@@ -152,10 +150,8 @@ def table(records: Sequence[Record], names: Sequence[str], slack: float = 0.0) -
         covered, seen = (share_said(reading[name] for reading in last) for name in ("covered", "islands"))
         found = seen if key[0] == "islands" else ""
         lines.append(f"| {' | '.join(key)} | {len(mine)} | {error} | {refined.said()} | {covered} | {found} |")
-        for design in DESIGNS[1:]:
-            other = curves(mine, design, slack)
-            if len(other.grid):
-                others.append(f"| {' | '.join(key)} | {design} | {len(other.grid)} | {other.said()} |")
+        said = (curves(mine, design, slack).said().replace(" | ", ": ") for design in DESIGNS[1:])
+        others.append(f"| {' | '.join((*key, *said))} |")
     return "\n".join([*lines, "", *others])
 
 
