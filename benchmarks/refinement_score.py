@@ -102,7 +102,7 @@ class Curves(NamedTuple):
     def said(self) -> str:
         """Needed trainings and their share of the grid's, with intervals, as cells of a table."""
         if len(self.grid) < 2:
-            return " | "
+            return "|"
         count, (low, high) = self.needed(), self.interval()
         ratios = [_ratio(self.grid_trainings, each) for each in (count, low, high)]
         return f"{_whole(count)} ({_whole(low)} to {_whole(high)}) | {ratios[0]} ({ratios[1]} to {ratios[2]})"
@@ -131,6 +131,8 @@ def curves(records: Sequence[Record], design: str, slack: float = 0.0) -> Curves
 def share_said(values: Iterable[float]) -> str:
     """A mean share over repetitions with its 95 % interval (bootstrap), in per cent."""
     shares = np.array(list(values), dtype=np.float64)
+    if not len(shares):
+        return ""
     rng = np.random.Generator(np.random.Philox(key=[1, len(shares)]))
     means = shares[rng.integers(len(shares), size=(RESAMPLES, len(shares)))].mean(axis=1)
     low, high = 100 * np.quantile(means, [0.025, 0.975])
@@ -145,13 +147,14 @@ def table(records: Sequence[Record], names: Sequence[str], slack: float = 0.0) -
     others = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for key, mine in _grouped(records, names):
         refined = curves(mine, "refined", slack)
-        last = [record["refined"][-1] for record in mine]
-        error = f"{np.median(refined.grid):.4f}"
+        last = [record["refined"][-1] for record in mine if "refined" in record]
+        error = f"{np.median([record['grid']['error'] for record in mine]):.4f}"
         covered, seen = (share_said(reading[name] for reading in last) for name in ("covered", "islands"))
         found = seen if key[0] == "islands" else ""
         lines.append(f"| {' | '.join(key)} | {len(mine)} | {error} | {refined.said()} | {covered} | {found} |")
-        said = (curves(mine, design, slack).said().replace(" | ", ": ") for design in DESIGNS[1:])
-        others.append(f"| {' | '.join((*key, *said))} |")
+        said = [curves(mine, design, slack).said().replace(" | ", ": ").strip("|") for design in DESIGNS[1:]]
+        if any(said):
+            others.append(f"| {' | '.join((*key, *said))} |")
     return "\n".join([*lines, "", *others])
 
 

@@ -19,6 +19,13 @@ LEAST_AREA = 0.01
 """Square pixels of a shape or a hole that is drawn; smaller ones are rounding where edges meet."""
 
 
+def boundary_rows(panel: Panel, boundary: pa.Table, width: PlotAxis, density: PlotAxis) -> list[Row]:
+    """The marks of a panel's boundaries (rows of schema BOUNDARY): bands, then the lines upon them."""
+    curves = curve_rows(panel, boundary, width, density)
+    lines = [{name: value for name, value in row.items() if name not in ("low", "high")} for row in curves]
+    return band_rows(curves, width, density) + lines
+
+
 def curve_rows(panel: Panel, boundary: pa.Table, width: PlotAxis, density: PlotAxis) -> list[Row]:
     """Points of the panel's boundaries in the order they are joined; `path` tells pieces that are not joined apart."""
     rows: list[Row] = []
@@ -77,7 +84,7 @@ def band_rows(curves: Sequence[Row], width: PlotAxis, density: PlotAxis) -> list
     for start in ("random", "truth"):
         mine = [row for row in curves if row["start"] == start]
         pieces = [list(piece) for _, piece in groupby(mine, key=lambda row: row["path"])]
-        strips = [_strip(piece, width, density) for piece in pieces if len(piece) > 1]
+        strips = [_strip(piece, width, density) for piece in pieces]
         for number, shape in enumerate(_shapes(strips)):
             of = {"panel": mine[0]["panel"], "layer": "band", "start": start, "path": f"{start} band {number}"}
             places = _outline(shape, width, density)
@@ -86,11 +93,13 @@ def band_rows(curves: Sequence[Row], width: PlotAxis, density: PlotAxis) -> list
 
 
 def _strip(piece: list[Row], width: PlotAxis, density: PlotAxis) -> shapely.Polygon:
-    """The band along one piece of a curve, in pixels."""
+    """The band along one piece of a curve, in pixels; a bar where that is a single place, which no line can show."""
     sideways = bool(piece[0]["sideways"])
     along, across = (density, width) if sideways else (width, density)
     at = along.place([float(str(row["y" if sideways else "x"])) for row in piece])
     low, high = (across.place([float(str(row[name])) for row in piece]) for name in ("low", "high"))
+    if len(piece) == 1:
+        at, low, high = at[0] + np.array([-1.0, 1.0]), low.repeat(2), high.repeat(2)
     rim = np.column_stack([np.concatenate([at, at[::-1]]), np.concatenate([low, high[::-1]])])
     return shapely.Polygon(rim[:, ::-1] if sideways else rim)
 

@@ -44,7 +44,10 @@ def caption(spec: JobSpec, stride: int = 1) -> str:
 def _stop_words(stop: Stop | None) -> str:
     if stop is None:
         return ""
-    return f", fewer once the loss of {stop.patience:,} steps falls by at most {100 * stop.tolerance:g} %"
+    return (
+        f", fewer (at least a quarter) where the loss falls by at most {100 * stop.tolerance:g} % in {stop.patience:,} "
+        "steps and what is identified is clear"
+    )
 
 
 def subtitle(spec: JobSpec, seen: int, missing: int) -> str:

@@ -131,8 +131,13 @@ def _layers(layout: Layout) -> list[alt.Chart]:
     cells = alt.Chart().transform_filter("datum.layer === 'cell'")
     fill = alt.Fill("d:Q", scale=color, legend=legend)
     place: dict[str, Any] = {"x": x("x"), "x2": "x2", "y": y("y"), "y2": "y2"}
-    # The scale's middle is as light as the ground: an edge tells a cell without a difference from one not compared.
-    rect = cells.mark_rect(stroke=GREY, strokeOpacity=0.45, strokeWidth=0.7, aria=False)
+    if layout.stride == 1:
+        # The scale's middle is as light as the ground: an edge tells a cell without a difference from one not compared.
+        rect = cells.mark_rect(stroke=GREY, strokeOpacity=0.45, strokeWidth=0.7, aria=False)
+    else:
+        # On tiny cells edges would be most of the colour; without any of the cell's own, seams show between them.
+        own = alt.Stroke("d:Q", scale=color, legend=None)
+        rect = cells.mark_rect(strokeWidth=0.6, aria=False).encode(stroke=own)
     layers = [rect.encode(tooltip=shown, fill=fill, **place)]
     for side, dash in (("one", [1, 0]), ("other", [6, 4])):
         lines = alt.Chart().transform_filter(f"datum.layer === 'curve' && datum.side === '{side}'")

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from phase_diagrams.boundary_shapes import band_rows, curve_rows
+from phase_diagrams.boundary_shapes import boundary_rows
 from phase_diagrams.caption import caption, label, subtitle
 from phase_diagrams.layout import Layout, PlotAxis, density_of, hatch_rules, lay_out, short
 from phase_diagrams.overlay import DEFAULT, overlay_rows
@@ -61,9 +61,8 @@ def diagram(
     rows: list[Row] = []
     for panel in layout.panels:
         cells = _cells(spec, panel, panel_rows(conditions, panel), layout)
-        curves = curve_rows(panel, panel_rows(boundary, panel), width, density)
-        bands = band_rows(curves, width, density)
-        rows += cells + bands + curves + _notes(spec, panel, cells, curves) + _disagreements(cells, layout)
+        boundaries = boundary_rows(panel, panel_rows(boundary, panel), width, density)
+        rows += cells + boundaries + _notes(spec, panel, cells, boundaries) + _disagreements(cells, layout)
     rows += overlay_rows(spec, layout, dictionary)
     said = {row["panel"] for row in rows if row["layer"] == "note"}
     if said:
@@ -170,11 +169,11 @@ def _whole(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _notes(spec: JobSpec, panel: Panel, cells: list[Row], curves: list[Row]) -> list[Row]:
+def _notes(spec: JobSpec, panel: Panel, cells: list[Row], boundaries: list[Row]) -> list[Row]:
     """What the panel says where it has no boundary."""
     if len(cells) == 1 or not any(cell["layer"] == "cell" for cell in cells):
         return []
-    absent = [start for start in spec.grid.starts if not any(curve["start"] == start for curve in curves)]
+    absent = [start for start in spec.grid.starts if not any(row["start"] == start for row in boundaries)]
     if absent:
         text = "no boundary in range" if len(absent) == len(spec.grid.starts) else f"{absent[0]} start: no boundary"
         return [{"panel": str(panel), "layer": "note", "text": text}]

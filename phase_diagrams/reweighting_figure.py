@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from phase_diagrams.boundary_shapes import band_rows, curve_rows
+from phase_diagrams.boundary_shapes import boundary_rows
 from phase_diagrams.caption import caption, label
 from phase_diagrams.confirmation import Confirmation, Diagram
 from phase_diagrams.figure import Row
@@ -123,8 +123,7 @@ def _curves(spec: JobSpec, diagram: Diagram, loss: str, width: PlotAxis, density
     rows: list[Row] = []
     for activation in spec.grid.activations:
         panel = Panel(activation, 0.0)
-        curves = curve_rows(panel, panel_rows(table, panel), width, density)
-        for row in band_rows(curves, width, density) + curves:
+        for row in boundary_rows(panel, panel_rows(table, panel), width, density):
             rows.append(row | {"panel": str(activation), "loss": loss, "path": f"{loss} {row['path']}"})
     return rows
 

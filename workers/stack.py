@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workers.sae import Weights
+from workers.sae import Floats, Weights
 from workers.training import Model
 
 PASSES = 2
@@ -43,6 +43,10 @@ class Stack:
         encoder = self.encoder[places]
         decoder = encoder if self.tied else self.decoder[places]
         return Stack(encoder, decoder, self.encoder_bias[places], self.decoder_bias[places])
+
+    def directions(self, place: int) -> Floats:
+        """One model's decoder, copied to the host; waits for the device."""
+        return self.decoder[place].cpu().numpy().astype(np.float32)
 
     def weights(self, place: int) -> Weights:
         """One model's weights, copied to the host; waits for the device."""

@@ -60,7 +60,7 @@ def train_on(
     """
 
     def is_clear(model: Stack, place: int) -> bool:
-        return label_is_clear(stream.dictionary, model.weights(place).decoder, recovery)
+        return label_is_clear(stream.dictionary, model.directions(place), recovery)
 
     began = time.perf_counter()
     rates = learning_rates(training.schedule, training.learning_rate, training.steps)

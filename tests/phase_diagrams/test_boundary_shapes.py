@@ -107,9 +107,16 @@ def test_a_hole_stands_after_a_gap_and_runs_the_other_way_round() -> None:
     assert shapely.Polygon(shape.exterior).contains(inside)
 
 
-def test_bands_of_no_width_and_single_places_are_no_shapes() -> None:
+def test_a_single_place_is_a_bar_from_limit_to_limit() -> None:
+    (shape,) = _shapes(_bands(_table("hidden_dim", [(20.0, 0.8, 0.7, 0.9, 0)]))).values()
+    left, bottom, right, top = shape.bounds
+    assert (left + right) / 2 == pytest.approx(float(LAYOUT.width.place(20)), abs=1e-3)
+    assert right - left == pytest.approx(2, abs=1e-3)
+    assert sorted((bottom, top)) == pytest.approx(sorted(LAYOUT.density.place([0.1, 0.3])), abs=1e-3)
+
+
+def test_a_band_of_no_width_is_no_shape() -> None:
     assert _bands(_table("hidden_dim", [(n, 0.8, 0.8, 0.8, 0) for n in (20.0, 40.0)])) == []
-    assert _bands(_table("hidden_dim", [(20.0, 0.8, 0.7, 0.9, 0)])) == []
     # A waist of no width: two shapes that touch, or one, but all of the area.
     waist = [(20.0, 0.8, 0.7, 0.9, 0), (40.0, 0.8, 0.8, 0.8, 0), (80.0, 0.8, 0.7, 0.9, 0)]
     assert sum(shape.area for shape in _shapes(_bands(_table("hidden_dim", waist))).values()) > 100

@@ -65,6 +65,16 @@ def test_names_are_stable_across_versions_of_this_engine():
     assert trial_namer(spec())(trial) == "cb1cae010be01589"
 
 
+def test_trials_that_may_stop_early_have_other_names_under_another_rule_of_stopping(monkeypatch):
+    trial = Trial(Condition(0.5, 8, Activation("topk", k=1), 0.0), 0, "random")
+    plain, stopping = spec(), spec(training={"stop": {"patience": 200, "tolerance": 0.002}})
+    before = [trial_namer(each)(trial) for each in (plain, stopping)]
+    monkeypatch.setattr("phase_diagrams.trial.STOPPING_VERSION", 0)
+    after = [trial_namer(each)(trial) for each in (plain, stopping)]
+    assert before[0] == after[0]
+    assert before[1] != after[1]
+
+
 def test_a_proxy_counts_where_it_weights_and_the_variance_keeps_its_names():
     plain, weighted = (Trial(Condition(0.5, 8, Activation("topk", k=1), alpha), 0, "random") for alpha in (0.0, 1.0))
     of = {proxy: trial_namer(spec(reweighting={"proxy": proxy})) for proxy in get_args(Proxy)}

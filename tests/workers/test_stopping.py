@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phase_diagrams.scores import match_features
 from phase_diagrams.spec import Recovery, Training
 from workers.sae import learning_rates
 from workers.stopping import label_is_clear, next_look, shorten
@@ -93,6 +94,7 @@ def test_a_label_is_asked_for_only_where_the_loss_has_converged_and_one_that_is_
         (0.0, 0.05, False),
         (0.6, 0.5, True),
         (0.55, 0.5, False),
+        (0.4, 0.5, True),
         (1.0, 1.0, True),
         (0.95, 1.0, False),
     ],
@@ -108,6 +110,25 @@ def test_a_label_is_clear_away_from_the_share_that_decides_it(share, fraction, c
     assert label_is_clear(dictionary, 3 * decoder[::-1], recovery) == clear
 
 
+@pytest.mark.parametrize(("recovered", "clear"), [(5, True), (4, False), (3, True), (0, True)])
+def test_of_few_features_two_must_turn(recovered, clear):
+    dictionary = np.eye(5, dtype=np.float32)
+    decoder = np.concatenate([dictionary[:recovered], np.full((6 - recovered, 5), 0.4, np.float32)])
+    assert label_is_clear(dictionary, decoder, Recovery(cosine=0.9, fraction=0.9)) == clear
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.integers(1, 14), st.sampled_from([0.3, 0.5, 0.9]))
+def test_a_label_is_clear_by_the_count_of_the_scores(seed, n, m, fraction):
+    rng = np.random.default_rng(seed)
+    dictionary = rng.standard_normal((6, n)).astype(np.float32)
+    noise = 0.5 * rng.standard_normal((m, 6)) / np.sqrt(6)
+    decoder = (dictionary.T[rng.integers(n, size=m)] + noise).astype(np.float32)
+    recovered = int(np.sum(match_features(dictionary, decoder).cosine >= 0.9))
+    needed = min(count for count in range(n + 1) if count / n >= fraction)
+    expected = recovered == n or abs(recovered - needed) >= max(2, 0.1 * n)
+    assert label_is_clear(dictionary, decoder, Recovery(cosine=0.9, fraction=fraction)) == expected
+
+
 def test_where_no_label_is_asked_for_all_are_clear():
     assert label_is_clear(np.eye(4, dtype=np.float32), np.eye(4, dtype=np.float32)[:3], None)
 
@@ -115,6 +136,7 @@ def test_where_no_label_is_asked_for_all_are_clear():
 def test_a_diverged_trial_has_not_converged():
     budget = training()
     assert len(shorten(rates(budget), np.full(400, np.nan), budget)) == STEPS
+    assert len(shorten(rates(budget), np.append(np.ones(399), np.inf), budget)) == STEPS
 
 
 @given(st.integers(10, 400), st.integers(1, 20), st.sampled_from(["linear", "cosine", "constant"]))

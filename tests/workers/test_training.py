@@ -149,6 +149,7 @@ def test_only_a_trial_whose_label_is_clear_stops(trainer):
     looks = [len(one.losses) - STOP["patience"] for one in trained(stopping())]
     assert 100 - STOP["patience"] not in looks
     shares = [_share_at(look, models[index]) for index, look in enumerate(looks)]
+    assert any(0 < share < 1 for share in shares)
     assert max(shares) - min(shares) > 0.1
     for share in sorted({share for share in shares if 0 < share < 1}):
         taken = [len(one.losses) for one in trained(stopping(), Recovery(cosine=0.8, fraction=share))]
