@@ -75,6 +75,7 @@ def undisturbed(spec: JobSpec) -> pa.Table:
     return rows.take([order[trial_namer(spec)(trial)] for trial in grid_trials(spec)])
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_in_every_way_ends_with_the_rows_of_an_undisturbed_one(tmp_path: Path) -> None:
     run = Disturbed(tmp_path, seconds=0.25)
     moment = random.Random(3)
