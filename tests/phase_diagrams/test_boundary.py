@@ -105,6 +105,7 @@ def report(name: str, found: Score) -> str:
     )
 
 
+@pytest.mark.long
 def test_band_covers_the_truth_over_200_diagrams() -> None:
     """Four families by three widths in turn, 200 diagrams: between 88 % and 99 % of the places."""
     kinds = [(family, width) for family in FAMILIES for width in WIDTHS]
@@ -123,6 +124,7 @@ def test_band_covers_the_truth_over_200_diagrams() -> None:
     assert np.isnan(found.error).mean() < 0.02
 
 
+@pytest.mark.long
 def test_band_covers_steep_truths_across_the_other_axis() -> None:
     """Lines from straight up to 45 degrees, read across x: coverage as across y, and no place of the line is missed."""
     trials = np.full(X.size, SEEDS)

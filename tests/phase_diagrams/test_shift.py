@@ -95,6 +95,7 @@ def test_one_sparsity_has_an_area_and_no_axis_to_move_along() -> None:
     assert {shift.gained for shift in boundary_shifts(spec, findings)} == {1.0}
 
 
+@pytest.mark.long
 def test_intervals_cover_the_true_shift_for_four_seeds_as_a_whole_and_at_each_place() -> None:
     spec = wide_spec(hidden_dim=[20, 40, 80])
     moved, covered, places, worlds = 0.3, 0, 0, 60

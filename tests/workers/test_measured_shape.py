@@ -70,6 +70,7 @@ def test_recovered_fractions_are_within_fifteen_hundredths(measured, place):
             assert found == pytest.approx(value, abs=0.15), (place, activation, start)
 
 
+@pytest.mark.long
 def test_phases_are_where_the_table_puts_them(measured):
     phase = {
         (*place, _activation(row)): row["phase"] for place, (_, conditions) in measured.items() for row in conditions
