@@ -99,13 +99,13 @@ class Curves(NamedTuple):
         low, high = np.quantile(found, [0.025, 0.975], method="nearest")
         return float(low), float(high)
 
-    def said(self) -> str:
-        """Needed trainings and their share of the grid's, with intervals, as cells of a table."""
+    def said(self) -> tuple[str, str]:
+        """Needed trainings and their share of the grid's, with intervals; nothing of less than two repetitions."""
         if len(self.grid) < 2:
-            return "|"
+            return "", ""
         count, (low, high) = self.needed(), self.interval()
         ratios = [_ratio(self.grid_trainings, each) for each in (count, low, high)]
-        return f"{_whole(count)} ({_whole(low)} to {_whole(high)}) | {ratios[0]} ({ratios[1]} to {ratios[2]})"
+        return f"{_whole(count)} ({_whole(low)} to {_whole(high)})", f"{ratios[0]} ({ratios[1]} to {ratios[2]})"
 
 
 def _whole(count: float) -> str:
@@ -151,8 +151,10 @@ def table(records: Sequence[Record], names: Sequence[str], slack: float = 0.0) -
         error = f"{np.median([record['grid']['error'] for record in mine]):.4f}"
         covered, seen = (share_said(reading[name] for reading in last) for name in ("covered", "islands"))
         found = seen if key[0] == "islands" else ""
-        lines.append(f"| {' | '.join(key)} | {len(mine)} | {error} | {refined.said()} | {covered} | {found} |")
-        said = [curves(mine, design, slack).said().replace(" | ", ": ").strip("|") for design in DESIGNS[1:]]
+        lines.append(
+            f"| {' | '.join(key)} | {len(mine)} | {error} | {' | '.join(refined.said())} | {covered} | {found} |"
+        )
+        said = [": ".join(filter(None, curves(mine, design, slack).said())) for design in DESIGNS[1:]]
         if any(said):
             others.append(f"| {' | '.join((*key, *said))} |")
     return "\n".join([*lines, "", *others])

@@ -113,10 +113,11 @@ def stopping(steps=100, batch_size=48, **changes):
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_a_stopped_trial_is_the_same_packed_and_alone_and_takes_its_own_steps(tied):
+@pytest.mark.parametrize("recovery", [None, Recovery(cosine=0.8, fraction=0.2)])
+def test_a_stopped_trial_is_the_same_packed_and_alone_and_takes_its_own_steps(tied, recovery):
     models = [model(text, start) for text in ("topk:2", "relu", "batchtopk:1") for start in ("random", "truth")]
-    alone = [train([one], stream(), stopping(), tied)[0] for one in models]
-    packed = train(models, stream(), stopping(), tied)
+    alone = [train([one], stream(), stopping(), tied, recovery)[0] for one in models]
+    packed = train(models, stream(), stopping(), tied, recovery)
     taken = {len(one.losses) for one in alone}
     assert len(taken) > 1
     assert min(taken) < 100
