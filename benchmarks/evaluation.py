@@ -1,4 +1,4 @@
-"""Scoring an SAE against training it, shape by shape: encoding, sums over samples, scores, and the matching in them.
+"""Scoring an SAE against training it, shape by shape: responses to samples, scores, and the matching in them.
 
     python benchmarks/evaluation.py
 
@@ -16,12 +16,12 @@ from trainer import SHAPES, Shape, processor, table_row
 
 from phase_diagrams.activation import parse_activation
 from phase_diagrams.planted import plant_dictionary
-from phase_diagrams.scores import match_features, score
+from phase_diagrams.scores import match_features, open_geometry, score
 from phase_diagrams.spec import Training, parse_spec
 from phase_diagrams.trial import Condition, Trial
-from workers.code_sums import sum_codes
-from workers.evaluation import draw_evaluation_data, encode, evaluate
+from workers.evaluation import draw_evaluation_data, evaluate, respond_in_turn
 from workers.pack_run import open_model
+from workers.responses import Responses
 from workers.sampler import open_stream
 from workers.training import train
 
@@ -34,8 +34,8 @@ PACE_STEPS = 100
 
 def main() -> None:
     print(f"{date.today()}, {processor()}, {os.cpu_count()} cores\n")
-    columns = ["n / n_p / n_m", "activation", f"{STEPS:,} steps, s", "scoring, ms", "encode", "sums", "scores",
-               "matching", "share of training"]  # fmt: skip
+    columns = ["n / n_p / n_m", "activation", f"{STEPS:,} steps, s", "scoring, ms", "responses", "scores", "matching",
+               "share of training"]  # fmt: skip
     print(table_row(columns))
     print(table_row(["---"] * len(columns)))
     with threadpool_limits(limits=1):
@@ -60,14 +60,18 @@ def _measure(shape: Shape) -> list[str]:
     training = Training(steps=PACE_STEPS, batch_size=shape.batch)
     trained = train(models, stream, training, shape.tied)[0]
     pace = _seconds(lambda: train(models, stream, training, shape.tied)) / PACE_STEPS / len(models)
-    weights, gamma = trained.weights, models[0].gamma_squared
-    latents = encode(weights, activation, shape.tied, data.blocks, len(data.inputs))
-    sums = sum_codes(data.codes, latents)
+    weights, geometry = trained.weights, open_geometry(dictionary)
+
+    def respond() -> Responses:
+        [(_, responses)] = respond_in_turn(models[:1], [trained], [0], shape.tied, data)
+        return responses
+
+    responses = respond()
+    statistics = responses.statistics
     parts = [
-        _seconds(lambda: evaluate(trained, activation, shape.tied, gamma, dictionary, data, spec.recovery)),
-        _seconds(lambda: encode(weights, activation, shape.tied, data.blocks, len(data.inputs))),
-        _seconds(lambda: sum_codes(data.codes, latents)),
-        _seconds(lambda: score(dictionary, weights.decoder, sums, 0.9, 0.9)),
+        _seconds(lambda: evaluate(models[0], trained, respond(), geometry, data, spec.recovery)),
+        _seconds(respond),
+        _seconds(lambda: score(geometry, weights.decoder, statistics, 0.9, 0.9)),
         _seconds(lambda: match_features(dictionary, weights.decoder)),
     ]
     share = parts[0] / (pace * STEPS)

@@ -17,11 +17,15 @@ import numpy as np
 import torch
 
 from phase_diagrams.activation import parse_activation
-from phase_diagrams.spec import Data, Training
+from phase_diagrams.scores import open_geometry
+from phase_diagrams.spec import Data, Recovery, Training
 from phase_diagrams.trial import Condition, Trial
 from workers import device_group, stack
+from workers.evaluation import draw_evaluation_data, evaluate, respond_in_turn
+from workers.responses import Responses
 from workers.sae import initialise
 from workers.sampler import Stream, draw_batches, open_stream
+from workers.torch_responses import respond_on
 from workers.torch_training import step_budget, train_on
 from workers.training import Model, train
 
@@ -38,6 +42,10 @@ SHAPES = [
 PACKS = (1, 16, 64, 256)
 DENSITY = 0.05
 ROUNDS = 3
+FULL_STEPS = 1500
+"""Steps of a training, as in the contract's default."""
+KEPT = 64
+"""Models whose responses are held at once while scoring is measured."""
 CURVE_STEPS = 40
 CURVE_TOLERANCE = 1e-3
 """Largest relative difference from the CPU kernel's training curve over CURVE_STEPS; tests/workers states it too."""
@@ -69,8 +77,9 @@ def main() -> None:
     name = torch.cuda.get_device_name() if options.device.startswith("cuda") else options.device
     print(f"{date.today()}, {name}, torch {torch.__version__}, median of {ROUNDS} rounds of {options.steps} steps\n")
     print("| n / n_p / n_m | activation | batch | models | model-steps/s | to plain loop | graphs to eager | "
-          "bfloat16 to float32 | passes to topk | GB at most | curve against the CPU kernel |")  # fmt: skip
-    print("|---|---|---|---|---|---|---|---|---|---|---|", flush=True)
+          "bfloat16 to float32 | passes to topk | GB at most | curve against the CPU kernel | responses, ms | "
+          "on the CPU, ms | scores, ms | scoring to training |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|", flush=True)
     for shape in SHAPES:
         for n_models in PACKS:
             print(_row(shape, n_models, options.steps, options.device), flush=True)
@@ -102,7 +111,8 @@ def _row(shape: tuple[int, int, int, str, int, bool], n_models: int, steps: int,
     return (
         f"| {n} / {d} / {m} | {text} | {batch} | {n_models} | {rate:,.0f} | {rate / plain_rate:.1f} | "
         f"{spent['eager'] / spent['graphs']:.2f} | {spent['graphs'] / spent['bfloat16']:.2f} | "
-        f"{spent['other choice'] / spent['graphs']:.2f} | {peak:.2f} | {_curve(cell, device)} |"
+        f"{spent['other choice'] / spent['graphs']:.2f} | {peak:.2f} | {_curve(cell, device)} | "
+        f"{_scoring(cell, device, rate)} |"
     )
 
 
@@ -149,6 +159,32 @@ def _curve(cell: Cell, device: str) -> str:
     expected = train(one.models, one.stream, training, one.tied)[0].losses
     far = float(np.max(np.abs(one.run(CURVE_STEPS, device)[0] / expected - 1)))
     return f"{far:.0e} {'within' if far <= CURVE_TOLERANCE else 'NOT WITHIN'} {CURVE_TOLERANCE:g}"
+
+
+def _scoring(cell: Cell, device: str, rate: float) -> str:
+    """Times of scoring one SAE of the pack, and their share of the pack's training of FULL_STEPS."""
+    training, recovery = Training(steps=8, batch_size=cell.batch_size), Recovery()
+    budget, places = step_budget(device, 1.0), range(len(cell.models))
+    trained = train_on(cell.models, cell.stream, training, cell.tied, device, budget)
+    data, geometry = draw_evaluation_data(cell.stream), open_geometry(cell.stream.dictionary)
+    found: dict[int, Responses] = {}
+
+    def on_device() -> None:
+        found.update(respond_on(cell.models, trained, places[:KEPT], cell.tied, data, device, budget))
+
+    def on_cpu() -> None:
+        found.update(respond_in_turn(cell.models, trained, [0], cell.tied, data))
+
+    def scores() -> None:
+        evaluate(cell.models[0], trained[0], found[0], geometry, data, recovery)
+
+    spent = []
+    for way, count in ((on_device, min(KEPT, len(places))), (on_cpu, 1), (scores, 1)):
+        way()
+        spent.append(statistics.median(_seconds(way, device) for _ in range(ROUNDS)) / count)
+    device_time, cpu_time, score_time = spent
+    share = (device_time + score_time) * rate / FULL_STEPS
+    return f"{1e3 * device_time:.2f} | {1e3 * cpu_time:.2f} | {1e3 * score_time:.2f} | {share:.1%}"
 
 
 def _seconds(way: Callable[[], object], device: str) -> float:

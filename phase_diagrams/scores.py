@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -23,6 +22,20 @@ MERGE_CHUNK = 2**18  # entries per temporary array: 2 MB stay in a core's cache
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # eq=False: arrays have no single truth value
+class Geometry:
+    """How the features of a dictionary lie to each other: all that the scores of its trials share."""
+
+    directions: Floats
+    """Unit vectors of the features, 0 where one has no direction: (n_features, n_inputs)."""
+    gram: Floats
+    """Their cosines with each other: (n_features, n_features)."""
+    parallel: npt.NDArray[np.bool_]
+    """Which pairs lie along one line, and so span no plane: (n_features, n_features)."""
+    least: Floats
+    """The least cosine that a merge of a feature has to it, or to the other one: (n_features,)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Matching:
     """One latent for each feature, no latent twice: the assignment with the largest sum of signed cosines."""
 
@@ -108,6 +121,17 @@ class Scores:
     that of the latent's top feature; None if no latent lives."""
 
 
+def open_geometry(dictionary: npt.NDArray[np.floating]) -> Geometry:
+    """The geometry of a dictionary (n_inputs, n_features)."""
+    directions = _unit_rows(dictionary.T)
+    gram = np.clip(directions @ directions.T, -1.0, 1.0)
+    parallel = 1.0 - gram * gram <= MERGE_PLANE
+    # The projection p of a merge lies between v_i and v_j, within half their angle of the nearer one, say v_i, so
+    # w . v_i = p . v_i >= |p| cos(angle / 2) >= .95 sqrt((1 + g_ij) / 2).
+    opposite = np.min(np.where(parallel, 1.0, gram), axis=1)
+    return Geometry(directions, gram, parallel, MERGE_COSINE * np.sqrt((1.0 + opposite) / 2.0) - 1e-9)
+
+
 def cosines(dictionary: npt.NDArray[np.floating], decoder: npt.NDArray[np.floating]) -> Floats:
     """Return the signed cosines (n_features, hidden_dim) of dictionary columns and decoder rows.
 
@@ -118,8 +142,12 @@ def cosines(dictionary: npt.NDArray[np.floating], decoder: npt.NDArray[np.floati
             f"dictionary {dictionary.shape} and decoder {decoder.shape} must be (n_inputs, n_features) and "
             "(hidden_dim, n_inputs)"
         )
-    result: Floats = np.clip(_unit_rows(dictionary.T) @ _unit_rows(decoder).T, -1.0, 1.0)
-    return result
+    return _alignment(_unit_rows(dictionary.T), decoder)
+
+
+def _alignment(directions: Floats, decoder: npt.NDArray[np.floating]) -> Floats:
+    alignment: Floats = np.clip(directions @ _unit_rows(decoder).T, -1.0, 1.0)
+    return alignment
 
 
 def match_features(dictionary: npt.NDArray[np.floating], decoder: npt.NDArray[np.floating]) -> Matching:
@@ -152,19 +180,21 @@ def code_statistics(features: npt.NDArray[np.floating], latents: npt.NDArray[np.
 
 
 def score(
-    dictionary: npt.NDArray[np.floating],
+    geometry: Geometry,
     decoder: npt.NDArray[np.floating],
     statistics: CodeStatistics,
     cosine_threshold: float,
     fraction_threshold: float,
 ) -> Scores:
-    """Score a decoder (hidden_dim, n_inputs) and its code against the dictionary (n_inputs, n_features).
+    """Score a decoder (hidden_dim, n_inputs) and its code against the features it was planted with.
 
     `cosine_threshold` and `fraction_threshold` are `recovery.cosine` and `recovery.fraction`. A latent with a NaN or an
     infinity among its sums (a diverged trial) counts as never active.
     """
-    alignment = cosines(dictionary, decoder)  # (n_features, hidden_dim)
-    gram = cosines(dictionary, dictionary.T)  # (n_features, n_features)
+    n_inputs = geometry.directions.shape[1]
+    if decoder.ndim != 2 or decoder.shape[1] != n_inputs:
+        raise ValueError(f"decoder {decoder.shape} must be (hidden_dim, n_inputs), with n_inputs = {n_inputs}")
+    alignment = _alignment(geometry.directions, decoder)  # (n_features, hidden_dim)
     _check_statistics(statistics, alignment.shape)
     matching, code = _match(alignment), _silence_non_finite(statistics)
     live = code.latent_count > 0  # (hidden_dim,)
@@ -186,28 +216,25 @@ def score(
         dead_fraction=float(np.mean(~live)),
         shrinkage=_shrinkage(code, matching, recovered),
         vanished_fraction=vanished_fraction,
-        merged_fraction=float(np.mean(merged_latents(gram, alignment[:, live]))) if live.any() else None,
+        merged_fraction=float(np.mean(merged_latents(geometry, alignment[:, live]))) if live.any() else None,
         split_fraction=float(np.mean(np.sum(alignment[:, live] >= SPLIT_COSINE, axis=1) >= 2)),
         features_per_latent=_features_per_latent(code, live),
     )
 
 
-def merged_latents(gram: Floats, alignment: Floats) -> npt.NDArray[np.bool_]:
+def merged_latents(geometry: Geometry, alignment: Floats) -> npt.NDArray[np.bool_]:
     """Tell which directions w are a merge of two features v_i and v_j, (m,), from the cosines of unit vectors.
 
-    `gram` holds those of features with each other, (n_features, n_features), `alignment` those of features with
-    directions, (n_features, m). w is a merge if a v_i + b v_j, its least-squares projection on their plane, has
-    a >= 0.1, b >= 0.1 and cosine >= .95 to w, while the cosine of w to v_i, to v_j and to every other feature is <= .9
-    (a recovered feature is no merge of its neighbours). Two features along one line span no plane.
+    `alignment` holds those of features with directions, (n_features, m). w is a merge if a v_i + b v_j, its
+    least-squares projection on their plane, has a >= 0.1, b >= 0.1 and cosine >= .95 to w, while the cosine of w to
+    v_i, to v_j and to every other feature is <= .9 (a recovered feature is no merge of its neighbours). Two features
+    along one line span no plane.
     """
-    parallel = 1.0 - gram * gram <= MERGE_PLANE
-    # Sound pruning: the projection p lies between v_i and v_j, within half their angle of the nearer one, say v_i, so
-    # w . v_i = p . v_i >= |p| cos(angle / 2) >= .95 sqrt((1 + g_ij) / 2). Only such (i, w) need their j looked for.
-    opposite = np.min(np.where(parallel, 1.0, gram), axis=1)  # (n_features,)
-    least = MERGE_COSINE * np.sqrt((1.0 + opposite) / 2.0) - 1e-9
+    gram, parallel = geometry.gram, geometry.parallel
     aligned = alignment.T  # (m, n_features)
     mixed = aligned.max(axis=1) <= MERGE_SINGLE_COSINE
-    latents, nearer = np.nonzero((aligned >= least) & mixed[:, None])
+    # Sound pruning: only for such pairs of w and its nearer feature need the other one be looked for.
+    latents, nearer = np.nonzero((aligned >= geometry.least) & mixed[:, None])
     merged = np.zeros(len(aligned), dtype=bool)
     rows = max(1, MERGE_CHUNK // len(gram))
     for start in range(0, len(latents), rows):
@@ -232,6 +259,9 @@ def _unit_rows(matrix: npt.NDArray[np.floating]) -> Floats:
 
 
 def _match(alignment: Floats) -> Matching:
+    # Imported late: SciPy's optimisers take a third of a second, for which no worker's first step need wait.
+    from scipy.optimize import linear_sum_assignment
+
     n_features = len(alignment)
     features, latents = linear_sum_assignment(alignment, maximize=True)
     latent = np.full(n_features, -1, np.int64)

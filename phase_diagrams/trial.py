@@ -11,7 +11,7 @@ from phase_diagrams.activation import Activation
 from phase_diagrams.proxy import Proxy
 from phase_diagrams.spec import Explicit, JobSpec, Start
 
-ENGINE_VERSION = "3"
+ENGINE_VERSION = "4"
 """Part of every trial's identity: raised whenever the same trial would give other numbers."""
 
 STOPPING_VERSION = 2

@@ -15,9 +15,10 @@ from threadpoolctl import threadpool_limits
 from phase_diagrams.pace import Pace, Paces, shape_name
 from phase_diagrams.pace_cache import add_paces, read_paces
 from phase_diagrams.planted import plant_dictionary
+from phase_diagrams.scores import open_geometry
 from phase_diagrams.spec import JobSpec, Training, read_spec
 from phase_diagrams.trial import Condition, Trial, expected_trials
-from workers.evaluation import draw_evaluation_data, evaluate
+from workers.evaluation import draw_evaluation_data, evaluate, respond_in_turn
 from workers.pack_run import open_model
 from workers.sae import Floats
 from workers.sampler import fill_batches, open_batches, open_stream
@@ -25,8 +26,11 @@ from workers.training import train
 
 LEAST_SECONDS = 0.3
 """Length of one measurement; heuristic: some hundred steps, so that a moment's disturbance is a small part."""
-FIRST_STEPS = 16
+FIRST_STEPS = 4
 """Steps of the first measurement, each next being four times as long."""
+MODELS = 4
+"""SAEs that share the data while the step is measured, as in a pack: the drawing, which is taken off, is then a small
+part even where it takes as long as a step."""
 
 
 def calibrate(spec: JobSpec, conditions: list[Condition]) -> Paces:
@@ -45,18 +49,20 @@ def _measure(spec: JobSpec, condition: Condition, dictionary: Floats) -> Pace:
     while True:
         training = Training(steps=steps, batch_size=spec.training.batch_size)
         began = time.thread_time()
-        trained = train([model], stream, training, tied)[0]
+        trained = train([model] * MODELS, stream, training, tied)[0]
         elapsed = time.thread_time() - began
         # The first round also loads or compiles the kernels: it is never the one that counts.
         if steps > FIRST_STEPS and elapsed >= LEAST_SECONDS:
             break
         steps *= 4
     draw = _draw_seconds(spec, condition, dictionary)
-    evaluate(trained, condition.activation, tied, model.gamma_squared, dictionary, data, spec.recovery)
-    began = time.thread_time()
-    open_model(trial, spec.proxy, dictionary, data)
-    evaluate(trained, condition.activation, tied, model.gamma_squared, dictionary, data, spec.recovery)
-    return Pace(max(elapsed / steps - draw, 0.0), draw, time.thread_time() - began)
+    geometry = open_geometry(dictionary)
+    for _ in range(2):  # the first round warms up
+        began = time.thread_time()
+        open_model(trial, spec.proxy, dictionary, data)
+        [(_, responses)] = respond_in_turn([model], [trained], [0], tied, data)
+        evaluate(model, trained, responses, geometry, data, spec.recovery)
+    return Pace(max(elapsed / steps - draw, 0.0) / MODELS, draw, time.thread_time() - began)
 
 
 def _draw_seconds(spec: JobSpec, condition: Condition, dictionary: Floats) -> float:

@@ -7,7 +7,7 @@ import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from ray._private import services as ray_services
 from ray.exceptions import RayError
 
 from workers.address import LOCAL, not_joined, silence
+from workers.head_start import import_ahead, without_watchers
 from workers.seat import ClusterAwayError, ClusterError, Nodes
 
 LOCAL_STORE = 120_000_000
@@ -37,13 +38,19 @@ def thread_variables(cpus_per_trial: float) -> dict[str, str]:
 
 @contextmanager
 def open_cluster(
-    address: str, scratch: str, variables: dict[str, str], store_bytes: int, cpus: int | None = None
+    address: str,
+    scratch: str,
+    variables: dict[str, str],
+    store_bytes: int,
+    cpus: int | None = None,
+    ahead: Sequence[str] = (),
 ) -> Iterator[None]:
     """Start a cluster of our own (address "local") or join one ("auto", "HOST:PORT"), and leave it at the end.
 
-    Only a cluster of our own is ended. `cpus` is how many one of our own offers; all of the machine by default. Where
-    no node of the cluster at HOST:PORT runs on this machine, one without CPUs does until the end. Raises ClusterError,
-    and ClusterAwayError where another attempt may succeed.
+    Only a cluster of our own is ended. `cpus` is how many one of our own offers, all of the machine by default; its
+    workers import the modules `ahead` before they are asked for. Where no node of the cluster at HOST:PORT runs on this
+    machine, one without CPUs does until the end. Raises ClusterError, and ClusterAwayError where another attempt may
+    succeed.
     """
     if (silent := silence(address)) is not None:
         raise ClusterAwayError(silent)
@@ -59,7 +66,7 @@ def open_cluster(
     with ExitStack() as joined:
         try:
             if address == LOCAL:
-                _start(scratch, variables, store_bytes, cpus)
+                _start(scratch, variables, store_bytes, cpus, ahead)
             else:
                 joined.enter_context(_visit(address, LOCAL_STORE + store_bytes))
                 _join(address, variables)
@@ -72,20 +79,22 @@ def open_cluster(
         yield
 
 
-def _start(scratch: str, variables: dict[str, str], store_bytes: int, cpus: int | None) -> None:
+def _start(scratch: str, variables: dict[str, str], store_bytes: int, cpus: int | None, ahead: Sequence[str]) -> None:
     os.environ |= variables  # processes of our own cluster inherit it; a runtime_env would cost each start a second
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one into the home folder
     options: dict[str, Any] = {"_temp_dir": scratch} if len(os.fsencode(scratch)) <= MAX_TEMPORARY else {}
-    ray.init(
-        address="local",
-        num_cpus=cpus,
-        namespace="saephase",
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=LOCAL_STORE + store_bytes,
-        **options,
-    )
+    import_ahead(ahead, scratch)
+    with without_watchers():
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            namespace="saephase",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=LOCAL_STORE + store_bytes,
+            **options,
+        )
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Features and latents of evaluation samples to the sums that scores are made of, touching active pairs only."""
+"""Active features and active latents of evaluation samples to the sums that scores are made of: active pairs only."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,19 +7,14 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from phase_diagrams.scores import CodeStatistics
-
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-
-_DENSE_SHARE = 4
-"""A sample of which at least one in so many latents is active is added row by row; heuristic: LLVM's vectors hold four
-float64."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Codes:
-    """The active features of samples, one sample after another."""
+    """The active features of samples: one sample after another, and one feature after another."""
 
     offsets: Integers
     """Where each sample's begin, and the end: (samples + 1,)."""
@@ -27,81 +22,105 @@ class Codes:
     """Which features they are: (active,)."""
     magnitude: Floats
     """Their x_i > 0: (active,)."""
-    n_features: int
+    feature_offsets: Integers
+    """Where each feature's begin, and the end: (n_features + 1,)."""
+    sample: Integers
+    """In which samples each feature is active, in order: (active,)."""
+    feature_magnitude: Floats
+    """Its x_i > 0 there: (active,)."""
+    energy: Doubles
+    """Sum of each feature's x_i^2: (n_features,)."""
 
     @property
     def n_samples(self) -> int:
         """Number of samples."""
         return len(self.offsets) - 1
 
+    @property
+    def n_features(self) -> int:
+        """The number of ground-truth features n."""
+        return len(self.feature_offsets) - 1
+
+    @property
+    def count(self) -> Integers:
+        """Number of samples in which each feature is active: (n_features,)."""
+        return np.diff(self.feature_offsets)
+
 
 def sparse_codes(features: Floats) -> Codes:
     """The active entries of features (samples, n_features)."""
     sample, feature = np.nonzero(features > 0)
-    offsets = np.zeros(len(features) + 1, np.int64)
-    np.cumsum(np.bincount(sample, minlength=len(features)), out=offsets[1:])
-    return Codes(offsets, feature, features[sample, feature], features.shape[1])
-
-
-def sum_codes(codes: Codes, latents: Floats) -> CodeStatistics:
-    """What `phase_diagrams.scores.code_statistics` sums up, of latents (samples, hidden_dim), in float64."""
-    n, m = codes.n_features, latents.shape[1]
-    cross, activation_sum = np.zeros((n, m)), np.zeros((n, m))
-    joint_count = np.zeros((n, m), np.int64)
-    latent_energy, latent_count = np.zeros(m), np.zeros(m, np.int64)
-    _add_samples(
-        codes.offsets, codes.feature, codes.magnitude, latents, cross, joint_count, activation_sum, latent_energy,
-        latent_count,
-    )  # fmt: skip
-    energy = codes.magnitude.astype(np.float64) ** 2
-    return CodeStatistics(
-        n_samples=codes.n_samples,
-        feature_energy=np.bincount(codes.feature, energy, minlength=n).astype(np.float64),  # of nothing: integers
-        latent_energy=latent_energy,
-        cross=cross,
-        feature_count=np.bincount(codes.feature, minlength=n),
-        latent_count=latent_count,
-        joint_count=joint_count,
-        activation_sum=activation_sum,
+    sample_by_feature, feature_by_feature = np.nonzero(features.T > 0)[::-1]
+    return Codes(
+        offsets=_offsets(sample, len(features)),
+        feature=feature,
+        magnitude=features[sample, feature],
+        feature_offsets=_offsets(feature_by_feature, features.shape[1]),
+        sample=sample_by_feature,
+        feature_magnitude=features[sample_by_feature, feature_by_feature],
+        energy=np.sum(features.astype(np.float64) ** 2, axis=0),
     )
 
 
+def _offsets(owner: Integers, n_owners: int) -> Integers:
+    offsets = np.zeros(n_owners + 1, np.int64)
+    np.cumsum(np.bincount(owner, minlength=n_owners), out=offsets[1:])
+    return offsets
+
+
 @numba.njit(cache=True)
-def _add_samples(
+def add_sparse_pairs(
+    feature_offsets: Any,
+    sample: Any,
+    magnitude: Any,
+    starts: Any,
+    latents: Any,
+    values: Any,
+    cross: Any,
+    activation_sum: Any,
+    joint_count: Any,
+) -> None:
+    """Sum up x_i z_j, [x_i > 0] z_j and [x_i > 0][z_j > 0] over samples, each (n_features, hidden_dim).
+
+    A sample's active latents stand between its `starts` in `latents` and `values`. Feature by feature, so that the rows
+    that are added to stay in the L1 cache.
+    """
+    for i in range(feature_offsets.size - 1):
+        cross_row, activation_row, joint_row = cross[i], activation_sum[i], joint_count[i]
+        for entry in range(feature_offsets[i], feature_offsets[i + 1]):
+            b, x = sample[entry], np.float64(magnitude[entry])
+            for at in range(starts[b], starts[b + 1]):
+                # Unsigned: numba need not ask whether an index counts from the end.
+                latent, z = np.uint64(latents[at]), np.float64(values[at])
+                cross_row[latent] += x * z
+                activation_row[latent] += z
+                joint_row[latent] += 1
+
+
+@numba.njit(cache=True)
+def add_dense_pairs(
     offsets: Any,
     feature: Any,
     magnitude: Any,
+    starts: Any,
     latents: Any,
+    values: Any,
     cross: Any,
-    joint_count: Any,
     activation_sum: Any,
-    latent_energy: Any,
-    latent_count: Any,
+    joint_count: Any,
 ) -> None:
-    n_samples, n_latents = latents.shape
-    active = np.empty(n_latents + 1, np.int64)
-    for sample in range(n_samples):
-        z = latents[sample]
-        count = 0
-        for latent in range(n_latents):
-            active[count] = latent  # overwritten unless it is active: no branch to mispredict
-            count += int(z[latent] > 0)
-        for place in range(count):
-            latent = active[place]
-            latent_energy[latent] += np.float64(z[latent]) ** 2
-            latent_count[latent] += 1
-        for entry in range(offsets[sample], offsets[sample + 1]):
+    """The sums of `add_sparse_pairs`, bit for bit, sample by sample over all latents: faster where many are active."""
+    n_latents = cross.shape[1]
+    row = np.zeros(n_latents, np.float32)
+    for b in range(offsets.size - 1):
+        row[:] = np.float32(0.0)
+        for at in range(starts[b], starts[b + 1]):
+            row[np.uint64(latents[at])] = values[at]
+        for entry in range(offsets[b], offsets[b + 1]):
             i, x = feature[entry], np.float64(magnitude[entry])
-            if count * _DENSE_SHARE < n_latents:
-                for place in range(count):
-                    latent = active[place]
-                    cross[i, latent] += x * np.float64(z[latent])
-                    activation_sum[i, latent] += np.float64(z[latent])
-                    joint_count[i, latent] += 1
-            else:
-                for latent in range(n_latents):
-                    cross[i, latent] += x * np.float64(z[latent])
-                for latent in range(n_latents):
-                    activation_sum[i, latent] += np.float64(z[latent])
-                for latent in range(n_latents):
-                    joint_count[i, latent] += int(z[latent] > 0)
+            for latent in range(n_latents):
+                cross[i, latent] += x * np.float64(row[latent])
+            for latent in range(n_latents):
+                activation_sum[i, latent] += np.float64(row[latent])
+            for latent in range(n_latents):
+                joint_count[i, latent] += int(row[latent] > 0)

@@ -1,18 +1,18 @@
 """Trained weights to a row of scores, on evaluation data that every trial of a stream shares."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from phase_diagrams.activation import Activation
-from phase_diagrams.scores import Scores, score
+from phase_diagrams.scores import Geometry, Scores, score
 from phase_diagrams.spec import Recovery
-from workers.code_sums import Codes, sparse_codes, sum_codes
-from workers.kernels import encode_samples
-from workers.sae import Floats, Weights
+from workers.code_sums import Codes, sparse_codes
+from workers.responses import Responses, respond
+from workers.sae import Floats
 from workers.sampler import EVALUATION_STEP, Stream, draw_batches, draw_features
-from workers.training import KINDS, Trained, flat_parameters
+from workers.training import Model, Trained
 
 EVALUATION_SAMPLES = 8192
 """Fresh samples on which every score is taken: a loss is then known to about 1 %, far below the seeds' spread."""
@@ -24,15 +24,19 @@ class EvaluationData:
 
     codes: Codes  # of EVALUATION_SAMPLES samples
     inputs: Floats  # (EVALUATION_SAMPLES, n_inputs)
+    samples: Floats  # the same inputs, padded as in `Batches`
     blocks: Floats  # the same inputs, lane-major
+    power: float  # sum of their squares
 
 
 def draw_evaluation_data(stream: Stream) -> EvaluationData:
     """The evaluation data of a stream; the same for all of its trials."""
     features = draw_features(stream, EVALUATION_STEP, EVALUATION_SAMPLES)
     batches = draw_batches(stream, EVALUATION_STEP, 1, EVALUATION_SAMPLES)
-    inputs = batches.samples[0, :EVALUATION_SAMPLES, : stream.n_inputs].copy()
-    return EvaluationData(sparse_codes(features), inputs, batches.blocks[0])
+    samples, blocks = batches.samples[0], batches.blocks[0]
+    inputs = samples[:EVALUATION_SAMPLES, : stream.n_inputs].copy()
+    power = float(np.einsum("bi,bi->", inputs, inputs, dtype=np.float64))
+    return EvaluationData(sparse_codes(features), inputs, samples, blocks, power)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,45 +49,42 @@ class Evaluation:
     loss_slope: float
 
 
-def encode(weights: Weights, activation: Activation, tied: bool, blocks: Floats, n_samples: int) -> Floats:
-    """Latents z, shape (n_samples, hidden_dim); batchtopk keeps the k * n_samples largest of all samples."""
-    n_latents, n_inputs = weights.encoder.shape
-    latents = np.empty((n_samples, n_latents), np.float32)
-    parameters = flat_parameters(weights, tied)
-    encode_samples(
-        parameters, n_latents, n_inputs, KINDS[activation.kind], activation.k or 0, blocks, n_samples, latents
-    )
-    return latents
+DIVERGED = Evaluation(None, np.nan, np.nan, np.nan)
+"""What a trial measured whose loss, weights or code are not finite."""
+
+
+def respond_in_turn(
+    models: Sequence[Model], trained: Sequence[Trained], places: Iterable[int], tied: bool, data: EvaluationData
+) -> Iterator[tuple[int, Responses]]:
+    """Responses of the models at these places, on the CPU: one after another, bit for bit as alone."""
+    for place in places:
+        activation = models[place].activation
+        yield place, respond(trained[place].weights, activation, tied, data.codes, data.samples, data.blocks)
+
+
+def is_finite(trained: Trained) -> bool:
+    """Whether there is an SAE to be evaluated: finite weights, and a finite loss at every step."""
+    return bool(trained.weights.finite and np.isfinite(trained.losses).all())
 
 
 def evaluate(
+    model: Model,
     trained: Trained,
-    activation: Activation,
-    tied: bool,
-    gamma_squared: Floats,
-    dictionary: Floats,
-    evaluation: EvaluationData,
+    responses: Responses,
+    geometry: Geometry,
+    data: EvaluationData,
     recovery: Recovery,
 ) -> Evaluation:
-    """Score one trained SAE against the dictionary and the features it was planted with."""
-    weights = trained.weights
-    if not (weights.finite and np.isfinite(trained.losses).all()):
-        return Evaluation(None, np.nan, np.nan, np.nan)
-    latents = encode(weights, activation, tied, evaluation.blocks, len(evaluation.inputs))
-    residual = latents @ weights.decoder + weights.decoder_bias - evaluation.inputs
-    square = np.einsum("bi,bi->i", residual, residual, dtype=np.float64)  # (n_inputs,)
-    power = float(np.einsum("bi,bi->", evaluation.inputs, evaluation.inputs, dtype=np.float64))
-    objective = float(square @ gamma_squared.astype(np.float64)) / len(residual)
-    if activation.l1 is not None:
-        objective += activation.l1 * float(latents.sum(dtype=np.float64)) / len(residual)
+    """Score one trained SAE by its responses, against the features that the data were planted with."""
+    n_samples = data.codes.n_samples
+    objective = float(responses.square_error @ model.gamma_squared.astype(np.float64)) / n_samples
+    if model.activation.l1 is not None:
+        objective += model.activation.l1 * responses.latent_total / n_samples
     if not np.isfinite(objective):
-        return Evaluation(None, np.nan, np.nan, np.nan)
-    scores = score(
-        dictionary, weights.decoder, sum_codes(evaluation.codes, latents), recovery.cosine, recovery.fraction
-    )
+        return DIVERGED
     return Evaluation(
-        scores=scores,
-        sae_loss=float(square.sum()) / power if power > 0 else np.nan,
+        scores=score(geometry, trained.weights.decoder, responses.statistics, recovery.cosine, recovery.fraction),
+        sae_loss=float(responses.square_error.sum()) / data.power if data.power > 0 else np.nan,
         objective=objective,
         loss_slope=loss_slope(trained.losses),
     )

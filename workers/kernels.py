@@ -19,7 +19,6 @@ from workers.encoding import (
     collect_active,
     encode_block,
     keep_positive,
-    kth_largest,
     latent_offset,
     threshold_of_batch,
 )
@@ -32,7 +31,7 @@ _ZERO = np.float32(0.0)
 
 
 @numba.njit(cache=True)
-def _encode_batch(encoder: Any, offset: Any, width: Any, blocks: Any, n_inputs: Any, batch_size: Any, pre: Any) -> None:
+def encode_batch(encoder: Any, offset: Any, width: Any, blocks: Any, n_inputs: Any, batch_size: Any, pre: Any) -> None:
     """Pre-activations of a whole batch, block after block; those of samples that pad the last block become 0."""
     flat = blocks.reshape(-1)
     block_size, size = blocks.shape[1] * LANES, offset.size * LANES
@@ -92,7 +91,7 @@ def train_steps(
         blocks_of_batch = blocks[t].reshape(-1)
         latent_offset(encoder, bias, decoder_bias, n_latents, width, offset)
         if kind == BATCHTOPK:
-            _encode_batch(encoder, offset, width, blocks[t], n_inputs, batch_size, pre)
+            encode_batch(encoder, offset, width, blocks[t], n_inputs, batch_size, pre)
             threshold = threshold_of_batch(pre[: n_blocks * pre_size], k * batch_size, threshold, candidates)
         loss = 0.0
         for block in range(n_blocks):
@@ -132,37 +131,3 @@ def train_steps(
             adam(decoder_bias, decoder_bias_gradient, means[3], squares[3], rates[t], correction1, correction2)
         adam(encoder, encoder_gradient, means[0], squares[0], rates[t], correction1, correction2)
     return True
-
-
-@numba.njit(cache=True, nogil=True)
-def encode_samples(
-    parameters: Any, n_latents: Any, n_inputs: Any, kind: Any, k: Any, blocks: Any, n_samples: Any, latents: Any
-) -> None:
-    """Latents z of many samples as rows of `latents` (n_samples, n_latents); batchtopk chooses among all samples."""
-    encoder, _, bias, decoder_bias = parameters
-    width = decoder_bias.size
-    offset = np.empty((n_latents + 3) // 4 * 4, np.float32)
-    latent_offset(encoder, bias, decoder_bias, n_latents, width, offset)
-    rows = (n_latents + PADDING - 1) // PADDING * PADDING
-    stride = rows + LANES
-    pre, held = np.zeros(rows * LANES, np.float32), np.empty(max(1, k) * LANES, np.float32)
-    counts, active = np.zeros(LANES, np.int64), np.empty(LANES * stride, np.int32)
-    values = np.empty(LANES * stride, np.float32)
-    flat = blocks.reshape(-1)
-    for block in range((n_samples + LANES - 1) // LANES):
-        place, first = block * blocks.shape[1] * LANES, block * LANES
-        encode_block(encoder, offset, width, flat, place, n_inputs, pre, 0)
-        if kind == TOPK:
-            choose_topk(pre, n_latents, k, held, counts, active, values, stride)
-        else:
-            collect_active(pre, 0, n_latents, splat(LEAST), counts, active, values, stride)
-        for lane in range(min(LANES, n_samples - first)):
-            latents[first + lane, :] = _ZERO
-            for at in range(lane * stride, lane * stride + counts[lane]):
-                latents[first + lane, active[at]] = values[at]
-    if kind == BATCHTOPK:
-        threshold = kth_largest(latents.reshape(-1), k * n_samples)
-        for sample in range(n_samples):
-            for latent in range(n_latents):
-                if latents[sample, latent] < threshold:
-                    latents[sample, latent] = _ZERO

@@ -9,11 +9,19 @@ from threadpoolctl import threadpool_limits
 
 from phase_diagrams.pack import Pack
 from phase_diagrams.proxy import Proxy
-from phase_diagrams.scores import Scores
+from phase_diagrams.scores import Scores, open_geometry
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.tables import TRIALS
 from phase_diagrams.trial import Trial, data_key
-from workers.evaluation import Evaluation, EvaluationData, draw_evaluation_data, evaluate
+from workers.evaluation import (
+    DIVERGED,
+    Evaluation,
+    EvaluationData,
+    draw_evaluation_data,
+    evaluate,
+    is_finite,
+    respond_in_turn,
+)
 from workers.sae import Floats, initialise, reweighting
 from workers.sampler import Stream, open_stream
 from workers.training import Model, Trained, train
@@ -45,9 +53,11 @@ def train_pack(spec: JobSpec, dictionary: Floats, pack: Pack, device: str = "cpu
         data = draw_evaluation_data(stream)
         models = [open_model(trial, spec.proxy, dictionary, data) for trial in pack.trials]
         trained = _train(models, stream, spec, device)
+        began = time.perf_counter()
+        evaluations = _evaluate(models, trained, spec, dictionary, data, device)
+        seconds = _shares(time.perf_counter() - began, models)
         rows = [
-            _row(spec, pack, index, _evaluate(spec, models[index], trained[index], dictionary, data), trained[index])
-            for index in range(len(pack.trials))
+            _row(spec, pack, index, evaluations[index], trained[index], seconds[index]) for index in range(len(models))
         ]
     return TrainedPack(pa.Table.from_pylist(rows, schema=TRIALS), trained, data)
 
@@ -72,19 +82,39 @@ def _train(models: list[Model], stream: Stream, spec: JobSpec, device: str) -> l
 
 
 def _evaluate(
-    spec: JobSpec, model: Model, trained: Trained, dictionary: Floats, data: EvaluationData
-) -> tuple[Evaluation, float]:
-    began = time.perf_counter()
-    evaluation = evaluate(
-        trained, model.activation, spec.sae.tied, model.gamma_squared, dictionary, data, spec.recovery
-    )
-    return evaluation, time.perf_counter() - began
+    models: list[Model],
+    trained: list[Trained],
+    spec: JobSpec,
+    dictionary: Floats,
+    data: EvaluationData,
+    device: str,
+) -> list[Evaluation]:
+    tied, geometry = spec.sae.tied, open_geometry(dictionary)
+    evaluations = [DIVERGED] * len(models)
+    places = [place for place, one in enumerate(trained) if is_finite(one)]
+    if device == "cpu":
+        responses = respond_in_turn(models, trained, places, tied, data)
+    else:
+        from workers.torch_responses import respond_on
+        from workers.torch_training import step_budget
+
+        budget = step_budget(device, spec.resources.gpus_per_trial)
+        responses = respond_on(models, trained, places, tied, data, device, budget)
+    for place, responded in responses:
+        evaluations[place] = evaluate(models[place], trained[place], responded, geometry, data, spec.recovery)
+    return evaluations
+
+
+def _shares(seconds: float, models: list[Model]) -> list[float]:
+    """Each model's share of the time that was spent on all of them, by its number of latents."""
+    latents = [len(model.weights.encoder) for model in models]
+    return [seconds * one / sum(latents) for one in latents]
 
 
 def _row(
-    spec: JobSpec, pack: Pack, index: int, measured: tuple[Evaluation, float], trained: Trained
+    spec: JobSpec, pack: Pack, index: int, evaluation: Evaluation, trained: Trained, seconds: float
 ) -> dict[str, object]:
-    trial, (evaluation, seconds) = pack.trials[index], measured
+    trial = pack.trials[index]
     condition = trial.condition
     row: dict[str, object] = {
         "trial_id": pack.trial_ids[index],

@@ -117,12 +117,14 @@ def _run(order: dict[str, Any], scratch: str, events: Events) -> None:
     patience.daemon = True
     patience.start()
     threading.Thread(target=_import_meanwhile, daemon=True).start()
-    with open_cluster(order["address"], scratch, variables, dictionary_bytes):
+    ahead = ("ray.tune", order["train"].partition(":")[0]) if _most_become_actors(asked["resources"]) else ()
+    with open_cluster(order["address"], scratch, variables, dictionary_bytes, ahead=ahead):
         patience.cancel()
         threading.Thread(target=_watch_cluster, args=(events,), daemon=True).start()
         from phase_diagrams.folder import find_finished, open_folder
         from phase_diagrams.spec import read_spec
         from workers.fan_out import FanOutError, Job, fan_out
+        from workers.head_start import await_started_workers, reuse_started_workers
         from workers.planners import open_planner
         from workers.seat import await_seat, choose_seat
         from workers.stock import FolderStock
@@ -138,6 +140,9 @@ def _run(order: dict[str, Any], scratch: str, events: Events) -> None:
         folder = open_folder(order["location"])
         planner = open_planner(spec, FolderStock(folder, find_finished(folder).trial_ids, order["reuse"]))
         job = Job(spec, dictionary, folder, order["location"])
+        if order["address"] == LOCAL:
+            reuse_started_workers()
+            await_started_workers(min(at_a_time, os.cpu_count() or 1))
         try:
             fan_out(job, planner, seat, Told(events, planner), scratch, order["train"])
         except FanOutError as error:
@@ -148,6 +153,13 @@ def _run(order: dict[str, Any], scratch: str, events: Events) -> None:
             events.send("done")
             os._exit(0)
     events.send("done")
+
+
+def _most_become_actors(resources: dict[str, Any]) -> bool:
+    """Whether at least half of the workers that a cluster of our own starts, one for each CPU, will train packs."""
+    cpus = os.cpu_count() or 1
+    actors: float = cpus / max(1.0, resources["cpus_per_trial"])
+    return 2 * min(actors, resources["max_concurrent"] or actors) >= cpus
 
 
 def _import_meanwhile() -> None:

@@ -11,8 +11,9 @@ from phase_diagrams.planted import plant_dictionary
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.tables import NOT_DETERMINED
 from phase_diagrams.trial import Condition, Trial, trial_namer
-from workers.evaluation import EvaluationData, encode
+from workers.evaluation import EvaluationData
 from workers.pack_run import train_pack
+from workers.responses import encode
 from workers.sae import Weights
 
 
@@ -77,9 +78,9 @@ def batch_threshold(weights: Weights, activation: Activation, tied: bool, data: 
 
     So that a threshold picks sample by sample what batchtopk picked of all samples together; 0 where it dropped none.
     """
-    count = len(data.inputs)
-    kept = encode(weights, activation, tied, data.blocks, count)
-    every = encode(weights, Activation("relu"), tied, data.blocks, count)
+    inputs = data.samples, data.blocks, data.codes.n_samples
+    kept = encode(weights, activation, tied, *inputs)
+    every = encode(weights, Activation("relu"), tied, *inputs)
     dropped = every[(kept == 0) & (every > 0)]
     if not dropped.size or not kept.any():
         return 0.0

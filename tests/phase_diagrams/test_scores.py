@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phase_diagrams.scores import CodeStatistics, code_statistics, cosines, match_features, merged_latents, score
+from phase_diagrams.scores import (
+    CodeStatistics,
+    code_statistics,
+    cosines,
+    match_features,
+    merged_latents,
+    open_geometry,
+    score,
+)
 from phase_diagrams.superposition import explicit, polygon, random_unit
 from phase_diagrams.theory import mcc_chance
 
@@ -30,7 +38,7 @@ FEATURES = sparse_features(N_FEATURES, 1)
 
 
 def score_of(decoder, latents, dictionary=DICTIONARY, features=FEATURES, cosine=0.9, fraction=0.9):
-    return score(dictionary, decoder, code_statistics(features, latents), cosine, fraction)
+    return score(open_geometry(dictionary), decoder, code_statistics(features, latents), cosine, fraction)
 
 
 def encode(decoder, dictionary=DICTIONARY, features=FEATURES):
@@ -242,7 +250,7 @@ def test_vanished_feature_is_one_whose_latent_never_fires_with_it():
 def test_features_per_latent_counts_from_a_tenth_of_the_top():
     features = np.eye(4)[np.arange(400) % 4]
     responses = np.array([[1.0, 0.099, 0.11, 0.0], [0.0, 1.0, 0.0, 0.0]])  # of two latents to four features
-    scored = score(np.eye(4), np.eye(4)[:2], code_statistics(features, features @ responses.T), 0.9, 0.9)
+    scored = score(open_geometry(np.eye(4)), np.eye(4)[:2], code_statistics(features, features @ responses.T), 0.9, 0.9)
     assert scored.features_per_latent == 1.5
 
 
@@ -316,7 +324,7 @@ def test_merges_agree_with_brute_force(n_inputs, n_features, antipodal, seed):
     blends = dictionary @ np.where(generator.random((dictionary.shape[1], 20)) < 0.3, 1.0, 0.0)
     directions = (blends + 0.2 * generator.standard_normal(blends.shape)).T  # (20, n_inputs)
     expected = [merged_by_definition(dictionary, direction) for direction in directions]
-    found = merged_latents(cosines(dictionary, dictionary.T), cosines(dictionary, directions))
+    found = merged_latents(open_geometry(dictionary), cosines(dictionary, directions))
     assert found.tolist() == expected
 
 
@@ -324,16 +332,16 @@ def test_brute_force_meets_both_answers():
     # So that the comparison above is one of merges, not of empty lists.
     dictionary = random_unit(10, 4, 0).astype(np.float64)
     directions = np.random.default_rng(0).standard_normal((200, 4))
-    found = merged_latents(cosines(dictionary, dictionary.T), cosines(dictionary, directions))
+    found = merged_latents(open_geometry(dictionary), cosines(dictionary, directions))
     assert 20 < found.sum() < 180
 
 
 def test_merges_do_not_depend_on_chunks(monkeypatch):
     dictionary, directions = random_unit(60, 6, 0), random_rows(80, 1, 6)
-    gram, alignment = cosines(dictionary, dictionary.T), cosines(dictionary, directions)
-    whole = merged_latents(gram, alignment)
+    geometry, alignment = open_geometry(dictionary), cosines(dictionary, directions)
+    whole = merged_latents(geometry, alignment)
     monkeypatch.setattr("phase_diagrams.scores.MERGE_CHUNK", 1)
-    assert np.array_equal(merged_latents(gram, alignment), whole)
+    assert np.array_equal(merged_latents(geometry, alignment), whole)
     assert 0 < whole.sum() < 80
 
 
@@ -349,12 +357,12 @@ def test_merges_do_not_depend_on_chunks(monkeypatch):
     ],
 )
 def test_merge_known_answers(direction, merged):
-    assert merged_latents(np.eye(3), cosines(np.eye(3), np.array([direction]))).tolist() == [merged]
+    assert merged_latents(open_geometry(np.eye(3)), cosines(np.eye(3), np.array([direction]))).tolist() == [merged]
 
 
 def test_antipodal_features_span_no_plane():
     dictionary = polygon(0, 1, 0)
-    assert not merged_latents(cosines(dictionary, dictionary.T), cosines(dictionary, np.array([[1.0], [-1.0]]))).any()
+    assert not merged_latents(open_geometry(dictionary), cosines(dictionary, np.array([[1.0], [-1.0]]))).any()
 
 
 def test_split_needs_two_live_latents():
@@ -395,9 +403,9 @@ def test_statistics_equal_their_definitions():
 
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="hidden_dim"):
-        score(DICTIONARY, DICTIONARY.T, code_statistics(FEATURES, FEATURES[:, :3]), 0.9, 0.9)
+        score(open_geometry(DICTIONARY), DICTIONARY.T, code_statistics(FEATURES, FEATURES[:, :3]), 0.9, 0.9)
     with pytest.raises(ValueError, match="samples"):
-        score(DICTIONARY, DICTIONARY.T, code_statistics(FEATURES[:0], FEATURES[:0]), 0.9, 0.9)
+        score(open_geometry(DICTIONARY), DICTIONARY.T, code_statistics(FEATURES[:0], FEATURES[:0]), 0.9, 0.9)
     with pytest.raises(ValueError, match="n_inputs"):
         match_features(explicit(np.eye(3)), np.eye(4))
     with pytest.raises(ValueError, match="as many samples"):

@@ -10,8 +10,8 @@ from phase_diagrams.pack import cut_packs
 from phase_diagrams.planted import plant_dictionary
 from phase_diagrams.spec import JobSpec, parse_spec
 from phase_diagrams.trial import grid_trials
-from workers.evaluation import encode
 from workers.pack_run import train_pack
+from workers.responses import encode
 from workers.retraining import RetrainingError, retrain
 
 
@@ -45,10 +45,9 @@ def test_every_trial_of_a_pack_is_trained_again_to_the_same_weights(spec: JobSpe
             if trial.condition.activation.kind != "batchtopk":
                 assert again.threshold == 0
                 continue
-            every = encode(again.weights, Activation("relu"), spec.sae.tied, done.data.blocks, len(done.data.inputs))
-            kept = encode(
-                again.weights, trial.condition.activation, spec.sae.tied, done.data.blocks, len(done.data.inputs)
-            )
+            inputs = done.data.samples, done.data.blocks, done.data.codes.n_samples
+            every = encode(again.weights, Activation("relu"), spec.sae.tied, *inputs)
+            kept = encode(again.weights, trial.condition.activation, spec.sae.tied, *inputs)
             assert np.array_equal(np.where(every > again.threshold, every, 0), kept), "one threshold picks the same"
 
 

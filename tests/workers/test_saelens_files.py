@@ -15,8 +15,8 @@ from phase_diagrams.planted import plant_dictionary
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.trial import grid_trials
 from tests.workers.test_retraining import job
-from workers.evaluation import encode
 from workers.pack_run import TrainedPack, train_pack
+from workers.responses import encode
 from workers.retraining import Retrained, retrain
 from workers.saelens_files import saelens_files
 
@@ -84,7 +84,8 @@ def test_saelens_encodes_and_decodes_as_the_trial_did(tied: bool, tmp_path: Path
     worst = 0.0
     for folder, (_, retrained, done) in zip(folders, trials, strict=True):
         activation = retrained.trial.condition.activation
-        latents = encode(retrained.weights, activation, tied, done.data.blocks, len(done.data.inputs))
+        inputs = done.data.samples, done.data.blocks, done.data.codes.n_samples
+        latents = encode(retrained.weights, activation, tied, *inputs)
         outputs = latents @ retrained.weights.decoder + retrained.weights.decoder_bias
         worst = max(worst, float(np.abs(latents - np.load(folder / "latents.npy")).max()))
         worst = max(worst, float(np.abs(outputs - np.load(folder / "outputs.npy")).max()))
