@@ -2,6 +2,8 @@
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
+# Tests of the default suite that run at a time; 0: one after another, in one process.
+TESTS ?= 2
 SOURCES := phase_diagrams workers service saephase handbook tests examples benchmarks docs
 
 .DEFAULT_GOAL := help
@@ -28,7 +30,7 @@ demo: $(BIN)/saephase  ## install, run examples/quickstart.yaml on Ray, say wher
 	$(BIN)/saephase run examples/quickstart.yaml --out runs/quickstart
 
 test: $(VENV)/.dev  ## install and run the default test suite (minutes)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TESTS) --dist worksteal
 
 test-long: $(VENV)/.dev  ## the tests that take longer
 	$(BIN)/python -m pytest -m long
@@ -53,6 +55,8 @@ figures: $(BIN)/saephase  ## make the README's diagram again (about 5 minutes on
 
 bench: $(VENV)/.dev  ## measure trainer and jobs against SAELens, PyTorch and Ray Tune, as ratios in one run
 	$(BIN)/python benchmarks/trainer.py
+	$(BIN)/python benchmarks/evaluation.py
+	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/jobs.py
 
 clean:  ## remove what the verbs made, except results under runs/
