@@ -259,7 +259,7 @@ def _unit_rows(matrix: npt.NDArray[np.floating]) -> Floats:
 
 
 def _match(alignment: Floats) -> Matching:
-    # Imported late: SciPy's optimisers take a third of a second, for which no worker's first step need wait.
+    # Imported late: SciPy's optimisers take a third of a second of processor time, which a first step does not need.
     from scipy.optimize import linear_sum_assignment
 
     n_features = len(alignment)
