@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from phase_diagrams.activation import parse_activation
-from phase_diagrams.scores import open_geometry
+from phase_diagrams.merges import open_geometry
 from phase_diagrams.spec import Data, Recovery, Training
 from phase_diagrams.trial import Condition, Trial
 from workers import device_group, stack
@@ -162,24 +162,25 @@ def _curve(cell: Cell, device: str) -> str:
 
 
 def _scoring(cell: Cell, device: str, rate: float) -> str:
-    """Times of scoring one SAE of the pack, and their share of the pack's training of FULL_STEPS."""
+    """Times of scoring an SAE of the pack, and their share of the pack's training of FULL_STEPS."""
     training, recovery = Training(steps=8, batch_size=cell.batch_size), Recovery()
     budget, places = step_budget(device, 1.0), range(len(cell.models))
     trained = train_on(cell.models, cell.stream, training, cell.tied, device, budget)
     data, geometry = draw_evaluation_data(cell.stream), open_geometry(cell.stream.dictionary)
     found: dict[int, Responses] = {}
+    kept = min(KEPT, len(places))
 
     def on_device() -> None:
-        found.update(respond_on(cell.models, trained, places[:KEPT], cell.tied, data, device, budget))
+        found.update(respond_on(cell.models, trained, places[:kept], cell.tied, data, device, budget))
 
     def on_cpu() -> None:
         found.update(respond_in_turn(cell.models, trained, [0], cell.tied, data))
 
     def scores() -> None:
-        evaluate(cell.models[0], trained[0], found[0], geometry, data, recovery)
+        evaluate(cell.models, trained, found.items(), geometry, data, recovery)
 
     spent = []
-    for way, count in ((on_device, min(KEPT, len(places))), (on_cpu, 1), (scores, 1)):
+    for way, count in ((on_device, kept), (on_cpu, 1), (scores, kept)):
         way()
         spent.append(statistics.median(_seconds(way, device) for _ in range(ROUNDS)) / count)
     device_time, cpu_time, score_time = spent

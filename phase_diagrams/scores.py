@@ -1,51 +1,30 @@
-"""A learned decoder and what its latents did on evaluation samples to the truth-side scores of a trial.
+"""Learned decoders and what their latents did on evaluation samples to the truth-side scores of trials.
 
 Truth-side: averages run over the n_features ground-truth features, and a feature left without a latent counts as 0.
 Averages over latents are named so. Definitions that science.md leaves open are settled in the fields of `Scores`.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from phase_diagrams.matching import Floats, Matching, align, match
+from phase_diagrams.merges import Geometry, merged_latents
+
 Counts = npt.NDArray[np.int64]
+Column = list[float | None]
 
 SPLIT_COSINE = 0.95  # science.md, `split_fraction`
+STACK_ENTRIES = 2**16
+"""Features by latents, of all SAEs of a stack, up to which scoring them at once pays: half a megabyte each, so that the
+arrays stay in a core's cache (measured)."""
 RESPONSE_SHARE = 0.1  # science.md, `features_per_latent`: a tenth of the top feature's mean activation
-MERGE_COSINE = 0.95  # science.md, `merged_fraction`: cosine to the combination, at least
-MERGE_SINGLE_COSINE = 0.9  # the same: cosine to a single feature, at most
-MERGE_WEIGHT = 0.1  # the same: least a and b; only their sign is at stake, as the two cosines imply a, b >= .304
-MERGE_PLANE = 1e-6  # least 1 - g^2 of two features that span a plane: below, float32 directions do not place it
-MERGE_CHUNK = 2**18  # entries per temporary array: 2 MB stay in a core's cache
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # eq=False: arrays have no single truth value
-class Geometry:
-    """How the features of a dictionary lie to each other: all that the scores of its trials share."""
-
-    directions: Floats
-    """Unit vectors of the features, 0 where one has no direction: (n_features, n_inputs)."""
-    gram: Floats
-    """Their cosines with each other: (n_features, n_features)."""
-    parallel: npt.NDArray[np.bool_]
-    """Which pairs lie along one line, and so span no plane: (n_features, n_features)."""
-    least: Floats
-    """The least cosine that a merge of a feature has to it, or to the other one: (n_features,)."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Matching:
-    """One latent for each feature, no latent twice: the assignment with the largest sum of signed cosines."""
-
-    latent: npt.NDArray[np.int64]
-    """The matched latent of each feature, -1 where unmatched (hidden_dim < n_features): (n_features,)."""
-    cosine: Floats
-    """Its signed cosine to the feature's direction, -1 to 1, 0 where unmatched: (n_features,)."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class CodeStatistics:
     """Sums over evaluation samples of features x (n) against latents z (m); statistics of parts add up with +."""
 
@@ -121,44 +100,6 @@ class Scores:
     that of the latent's top feature; None if no latent lives."""
 
 
-def open_geometry(dictionary: npt.NDArray[np.floating]) -> Geometry:
-    """The geometry of a dictionary (n_inputs, n_features)."""
-    directions = _unit_rows(dictionary.T)
-    gram = np.clip(directions @ directions.T, -1.0, 1.0)
-    parallel = 1.0 - gram * gram <= MERGE_PLANE
-    # The projection p of a merge lies between v_i and v_j, within half their angle of the nearer one, say v_i, so
-    # w . v_i = p . v_i >= |p| cos(angle / 2) >= .95 sqrt((1 + g_ij) / 2).
-    opposite = np.min(np.where(parallel, 1.0, gram), axis=1)
-    return Geometry(directions, gram, parallel, MERGE_COSINE * np.sqrt((1.0 + opposite) / 2.0) - 1e-9)
-
-
-def cosines(dictionary: npt.NDArray[np.floating], decoder: npt.NDArray[np.floating]) -> Floats:
-    """Return the signed cosines (n_features, hidden_dim) of dictionary columns and decoder rows.
-
-    Scale-free and never NaN: a decoder row that is zero or holds a NaN or infinity has cosine 0 to everything.
-    """
-    if dictionary.ndim != 2 or decoder.ndim != 2 or dictionary.shape[0] != decoder.shape[1]:
-        raise ValueError(
-            f"dictionary {dictionary.shape} and decoder {decoder.shape} must be (n_inputs, n_features) and "
-            "(hidden_dim, n_inputs)"
-        )
-    return _alignment(_unit_rows(dictionary.T), decoder)
-
-
-def _alignment(directions: Floats, decoder: npt.NDArray[np.floating]) -> Floats:
-    alignment: Floats = np.clip(directions @ _unit_rows(decoder).T, -1.0, 1.0)
-    return alignment
-
-
-def match_features(dictionary: npt.NDArray[np.floating], decoder: npt.NDArray[np.floating]) -> Matching:
-    """Match learned directions to features one to one, by signed cosine, with the Hungarian method.
-
-    `dictionary` is (n_inputs, n_features), `decoder` is (hidden_dim, n_inputs). A decoder row without a direction has
-    cosine 0; a matched cosine may be negative where nothing better is left, and stays so.
-    """
-    return _match(cosines(dictionary, decoder))
-
-
 def code_statistics(features: npt.NDArray[np.floating], latents: npt.NDArray[np.floating]) -> CodeStatistics:
     """Sum up features (samples, n_features) against latents (samples, hidden_dim), in float64."""
     if features.ndim != 2 or latents.ndim != 2 or len(features) != len(latents):
@@ -181,102 +122,69 @@ def code_statistics(features: npt.NDArray[np.floating], latents: npt.NDArray[np.
 
 def score(
     geometry: Geometry,
-    decoder: npt.NDArray[np.floating],
-    statistics: CodeStatistics,
+    decoders: Sequence[npt.NDArray[np.floating]],
+    statistics: Sequence[CodeStatistics],
     cosine_threshold: float,
     fraction_threshold: float,
-) -> Scores:
-    """Score a decoder (hidden_dim, n_inputs) and its code against the features it was planted with.
+) -> list[Scores]:
+    """Score SAEs of one shape by their decoders (hidden_dim, n_inputs) and their codes of the same samples.
 
     `cosine_threshold` and `fraction_threshold` are `recovery.cosine` and `recovery.fraction`. A latent with a NaN or an
-    infinity among its sums (a diverged trial) counts as never active.
+    infinity among its sums (a diverged trial) counts as never active. An SAE's scores are bit for bit those it has
+    alone. About ten arrays (n_saes, n_features, hidden_dim) are held meanwhile.
     """
-    n_inputs = geometry.directions.shape[1]
-    if decoder.ndim != 2 or decoder.shape[1] != n_inputs:
-        raise ValueError(f"decoder {decoder.shape} must be (hidden_dim, n_inputs), with n_inputs = {n_inputs}")
-    alignment = _alignment(geometry.directions, decoder)  # (n_features, hidden_dim)
-    _check_statistics(statistics, alignment.shape)
-    matching, code = _match(alignment), _silence_non_finite(statistics)
-    live = code.latent_count > 0  # (hidden_dim,)
-    recovered = matching.cosine >= cosine_threshold
-    recovered_fraction = float(np.mean(recovered))
-    gt_loss, gt_loss_rescaled = _ground_truth_losses(code, matching)
-    support_f1, vanished_fraction = _support_scores(code, matching)
-    return Scores(
-        mcc=float(np.mean(matching.cosine)),
-        feature_cosine=matching.cosine,
-        recovered_fraction=recovered_fraction,
-        recovered_fraction_90=float(np.mean(matching.cosine >= 0.90)),
-        recovered_fraction_95=float(np.mean(matching.cosine >= 0.95)),
-        identified=recovered_fraction >= fraction_threshold,
-        gt_loss=gt_loss,
-        gt_loss_rescaled=gt_loss_rescaled,
-        support_f1=support_f1,
-        l0=float(code.latent_count.sum() / code.n_samples),
-        dead_fraction=float(np.mean(~live)),
-        shrinkage=_shrinkage(code, matching, recovered),
-        vanished_fraction=vanished_fraction,
-        merged_fraction=float(np.mean(merged_latents(geometry, alignment[:, live]))) if live.any() else None,
-        split_fraction=float(np.mean(np.sum(alignment[:, live] >= SPLIT_COSINE, axis=1) >= 2)),
-        features_per_latent=_features_per_latent(code, live),
-    )
+    if not decoders:
+        return []
+    _check_shapes(geometry, decoders, statistics)
+    alignments = align(geometry.directions, _stack(decoders))  # (n_saes, n_features, hidden_dim)
+    matching, codes = match(alignments), [_silence_non_finite(one) for one in statistics]
+    latent_count = _stack([code.latent_count for code in codes])  # (n_saes, hidden_dim)
+    live, recovered = latent_count > 0, matching.cosine >= cosine_threshold
+    recovered_fraction = np.mean(recovered, axis=1)
+    gt_loss, gt_loss_rescaled = _ground_truth_losses(codes, matching)
+    support_f1, vanished_fraction = _support_scores(codes, matching)
+    columns: dict[str, Iterable[Any]] = {
+        "mcc": np.mean(matching.cosine, axis=1).tolist(),
+        "feature_cosine": matching.cosine,
+        "recovered_fraction": recovered_fraction.tolist(),
+        "recovered_fraction_90": np.mean(matching.cosine >= 0.90, axis=1).tolist(),
+        "recovered_fraction_95": np.mean(matching.cosine >= 0.95, axis=1).tolist(),
+        "identified": (recovered_fraction >= fraction_threshold).tolist(),
+        "gt_loss": gt_loss,
+        "gt_loss_rescaled": gt_loss_rescaled,
+        "support_f1": support_f1,
+        "l0": (latent_count.sum(axis=1) / codes[0].n_samples).tolist(),
+        "dead_fraction": np.mean(~live, axis=1).tolist(),
+        "shrinkage": map(_shrinkage, codes, matching.latent, recovered),
+        "vanished_fraction": vanished_fraction,
+        "merged_fraction": _merged_fractions(geometry, alignments, live),
+        "split_fraction": _split_fractions(alignments, live),
+        "features_per_latent": _features_per_latent(codes, live),
+    }
+    return [Scores(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
-def merged_latents(geometry: Geometry, alignment: Floats) -> npt.NDArray[np.bool_]:
-    """Tell which directions w are a merge of two features v_i and v_j, (m,), from the cosines of unit vectors.
-
-    `alignment` holds those of features with directions, (n_features, m). w is a merge if a v_i + b v_j, its
-    least-squares projection on their plane, has a >= 0.1, b >= 0.1 and cosine >= .95 to w, while the cosine of w to
-    v_i, to v_j and to every other feature is <= .9 (a recovered feature is no merge of its neighbours). Two features
-    along one line span no plane.
-    """
-    gram, parallel = geometry.gram, geometry.parallel
-    aligned = alignment.T  # (m, n_features)
-    mixed = aligned.max(axis=1) <= MERGE_SINGLE_COSINE
-    # Sound pruning: only for such pairs of w and its nearer feature need the other one be looked for.
-    latents, nearer = np.nonzero((aligned >= geometry.least) & mixed[:, None])
-    merged = np.zeros(len(aligned), dtype=bool)
-    rows = max(1, MERGE_CHUNK // len(gram))
-    for start in range(0, len(latents), rows):
-        latent, i = latents[start : start + rows], nearer[start : start + rows]
-        g, c_i, c_j = gram[i], aligned[latent, i][:, None], aligned[latent]  # (rows, n_features), (rows, 1), (rows, n)
-        plane = 1.0 - g * g
-        a, b = c_i - g * c_j, c_j - g * c_i  # each times `plane`
-        fits = a * c_i + b * c_j >= MERGE_COSINE**2 * plane  # |p|^2 = a c_i + b c_j
-        fits &= (np.minimum(a, b) >= MERGE_WEIGHT * plane) & ~parallel[i]
-        merged[latent[fits.any(axis=1)]] = True
-    return merged
+def _stack(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return np.stack(arrays) if len(arrays) > 1 else arrays[0][None]  # a single one may be large, and needs no copy
 
 
-def _unit_rows(matrix: npt.NDArray[np.floating]) -> Floats:
-    rows = np.where(np.isfinite(matrix).all(axis=1, keepdims=True), matrix, 0.0).astype(np.float64)
-    # By the largest entry first: a norm would overflow or underflow where the direction is still exact.
-    largest = np.abs(rows).max(axis=1, keepdims=True, initial=0.0)
-    rows = np.divide(rows, largest, out=np.zeros_like(rows), where=largest > 0.0)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: Floats = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0.0)
-    return unit
-
-
-def _match(alignment: Floats) -> Matching:
-    # Imported late: SciPy's optimisers take a third of a second of processor time, which a first step does not need.
-    from scipy.optimize import linear_sum_assignment
-
-    n_features = len(alignment)
-    features, latents = linear_sum_assignment(alignment, maximize=True)
-    latent = np.full(n_features, -1, np.int64)
-    cosine = np.zeros(n_features)
-    latent[features], cosine[features] = latents, alignment[features, latents]
-    return Matching(latent, cosine)
-
-
-def _check_statistics(statistics: CodeStatistics, shape: tuple[int, ...]) -> None:
-    if statistics.n_samples < 1:
-        raise ValueError(f"statistics of {statistics.n_samples} samples; at least 1 is needed")
-    if statistics.cross.shape != shape:
-        raise ValueError(
-            f"statistics are of (n_features, hidden_dim) = {statistics.cross.shape}, the decoder is of {shape}"
-        )
+def _check_shapes(
+    geometry: Geometry, decoders: Sequence[npt.NDArray[np.floating]], statistics: Sequence[CodeStatistics]
+) -> None:
+    n_features, n_inputs = geometry.directions.shape
+    counts = statistics[0].feature_count
+    for decoder, code in zip(decoders, statistics, strict=True):
+        if decoder.ndim != 2 or decoder.shape[1] != n_inputs or decoder.shape != decoders[0].shape:
+            raise ValueError(f"decoder {decoder.shape} must be (hidden_dim, n_inputs), with n_inputs = {n_inputs}")
+        if code.n_samples < 1:
+            raise ValueError(f"statistics of {code.n_samples} samples; at least 1 is needed")
+        if code.feature_count is not counts and not np.array_equal(code.feature_count, counts):
+            raise ValueError("SAEs that are scored together must have seen the same samples")
+        shape = n_features, len(decoder)
+        if code.cross.shape != shape:
+            raise ValueError(
+                f"statistics are of (n_features, hidden_dim) = {code.cross.shape}, the decoder is of {shape}"
+            )
 
 
 def _silence_non_finite(code: CodeStatistics) -> CodeStatistics:
@@ -295,42 +203,65 @@ def _silence_non_finite(code: CodeStatistics) -> CodeStatistics:
     )
 
 
-def _ground_truth_losses(code: CodeStatistics, matching: Matching) -> tuple[float | None, float | None]:
-    total = float(code.feature_energy.sum())
+def _ground_truth_losses(codes: Sequence[CodeStatistics], matching: Matching) -> tuple[Column, Column]:
+    feature_energy = codes[0].feature_energy
+    total = float(feature_energy.sum())
     if total <= 0.0:
-        return None, None
-    matched = np.flatnonzero(matching.latent >= 0)
-    latent = matching.latent[matched]
-    cross, energy = code.cross[matched, latent], code.latent_energy[latent]
-    plain = total + float(np.sum(energy - 2.0 * cross))
+        return [None] * len(codes), [None] * len(codes)
+    # As many features of each SAE are matched: all, or one for each latent.
+    matched = np.nonzero(matching.latent >= 0)[1].reshape(len(codes), -1)
+    latent = np.take_along_axis(matching.latent, matched, axis=1)
+    cross = _stack([code.cross[i, j] for code, i, j in zip(codes, matched, latent, strict=True)])
+    energy = _stack([code.latent_energy[j] for code, j in zip(codes, latent, strict=True)])
+    plain = total + np.sum(energy - 2.0 * cross, axis=1)
     # The best scale a = cross / energy takes cross^2 / energy off E x^2; by Cauchy-Schwarz never more than all of it.
     gain = np.divide(cross * cross, energy, out=np.zeros_like(cross), where=energy > 0.0)
-    rescaled = total - float(np.sum(np.minimum(gain, code.feature_energy[matched])))
+    rescaled = total - np.sum(np.minimum(gain, feature_energy[matched]), axis=1)
     # Both are sums of squares, which rounding must not make negative.
-    return max(plain, 0.0) / total, max(rescaled, 0.0) / total
+    return (np.maximum(plain, 0.0) / total).tolist(), (np.maximum(rescaled, 0.0) / total).tolist()
 
 
-def _support_scores(code: CodeStatistics, matching: Matching) -> tuple[float | None, float | None]:
-    fired = np.flatnonzero(code.feature_count > 0)
+def _support_scores(codes: Sequence[CodeStatistics], matching: Matching) -> tuple[Column, Column]:
+    feature_count = codes[0].feature_count
+    fired = np.flatnonzero(feature_count > 0)
     if fired.size == 0:
-        return None, None
-    latent = matching.latent[fired]
-    both = np.where(latent >= 0, code.joint_count[fired, latent], 0)
-    either = code.feature_count[fired] + np.where(latent >= 0, code.latent_count[latent], 0)
-    return float(np.mean(2.0 * both / either)), float(np.mean(both == 0))
+        return [None] * len(codes), [None] * len(codes)
+    latent = matching.latent[:, fired]
+    joint = _stack([code.joint_count[fired, j] for code, j in zip(codes, latent, strict=True)])
+    alone = _stack([code.latent_count[j] for code, j in zip(codes, latent, strict=True)])
+    both = np.where(latent >= 0, joint, 0)
+    either = feature_count[fired] + np.where(latent >= 0, alone, 0)
+    return np.mean(2.0 * both / either, axis=1).tolist(), np.mean(both == 0, axis=1).tolist()
 
 
-def _shrinkage(code: CodeStatistics, matching: Matching, recovered: npt.NDArray[np.bool_]) -> float | None:
-    chosen = np.flatnonzero(recovered & (matching.latent >= 0) & (code.feature_energy > 0.0))
+def _shrinkage(code: CodeStatistics, latent: npt.NDArray[np.int64], recovered: npt.NDArray[np.bool_]) -> float | None:
+    chosen = np.flatnonzero(recovered & (latent >= 0) & (code.feature_energy > 0.0))
     if chosen.size == 0:
         return None
-    return float(np.mean(code.cross[chosen, matching.latent[chosen]] / code.feature_energy[chosen]))
+    return float(np.mean(code.cross[chosen, latent[chosen]] / code.feature_energy[chosen]))
 
 
-def _features_per_latent(code: CodeStatistics, live: npt.NDArray[np.bool_]) -> float | None:
-    if not live.any():
-        return None
-    count = code.feature_count[:, None]
-    response = np.divide(code.activation_sum, count, out=np.zeros_like(code.activation_sum), where=count > 0)[:, live]
-    responds = (response > 0.0) & (response >= RESPONSE_SHARE * response.max(axis=0))
-    return float(np.mean(responds.sum(axis=0)))
+def _merged_fractions(geometry: Geometry, alignments: Floats, live: npt.NDArray[np.bool_]) -> Column:
+    merged = merged_latents(geometry, np.swapaxes(alignments, 1, 2)[live])
+    return _shares(np.bincount(np.nonzero(live)[0][merged], minlength=len(live)), live)
+
+
+def _split_fractions(alignments: Floats, live: npt.NDArray[np.bool_]) -> list[float]:
+    n_saes, n_features, hidden_dim = alignments.shape
+    near = np.flatnonzero((alignments >= SPLIT_COSINE) & live[:, None, :]) // hidden_dim  # the feature of each
+    count = np.bincount(near, minlength=n_saes * n_features).reshape(n_saes, n_features)
+    shares: list[float] = np.mean(count >= 2, axis=1).tolist()
+    return shares
+
+
+def _features_per_latent(codes: Sequence[CodeStatistics], live: npt.NDArray[np.bool_]) -> Column:
+    sums = _stack([code.activation_sum for code in codes])
+    response = sums / np.maximum(codes[0].feature_count, 1)[:, None]  # of a feature that never fired the sum is 0
+    top = response.max(axis=1, keepdims=True)
+    responds = response >= np.where(live[:, None, :] & (top > 0.0), RESPONSE_SHARE * top, np.inf)
+    return _shares(np.array([np.count_nonzero(one) for one in responds]), live)
+
+
+def _shares(count: npt.NDArray[np.int64], live: npt.NDArray[np.bool_]) -> Column:
+    """Counts per live latent, None where no latent lives."""
+    return [n / of if of else None for n, of in zip(count.tolist(), live.sum(axis=1).tolist(), strict=True)]

@@ -12,10 +12,10 @@ import time
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from phase_diagrams.merges import open_geometry
 from phase_diagrams.pace import Pace, Paces, shape_name
 from phase_diagrams.pace_cache import add_paces, read_paces
 from phase_diagrams.planted import plant_dictionary
-from phase_diagrams.scores import open_geometry
 from phase_diagrams.spec import JobSpec, Training, read_spec
 from phase_diagrams.trial import Condition, Trial, expected_trials
 from workers.evaluation import draw_evaluation_data, evaluate, respond_in_turn
@@ -60,8 +60,8 @@ def _measure(spec: JobSpec, condition: Condition, dictionary: Floats) -> Pace:
     for _ in range(2):  # the first round warms up
         began = time.thread_time()
         open_model(trial, spec.proxy, dictionary, data)
-        [(_, responses)] = respond_in_turn([model], [trained], [0], tied, data)
-        evaluate(model, trained, responses, geometry, data, spec.recovery)
+        responses = respond_in_turn([model], [trained], [0], tied, data)
+        evaluate([model], [trained], responses, geometry, data, spec.recovery)
     return Pace(max(elapsed / steps - draw, 0.0) / MODELS, draw, time.thread_time() - began)
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 
 import numpy as np
 import numpy.typing as npt
 
-from phase_diagrams.scores import Geometry, Scores, score
+from phase_diagrams.merges import Geometry
+from phase_diagrams.scores import STACK_ENTRIES, Scores, score
 from phase_diagrams.spec import Recovery
 from workers.code_sums import Codes, sparse_codes
 from workers.responses import Responses, respond
@@ -68,26 +70,38 @@ def is_finite(trained: Trained) -> bool:
 
 
 def evaluate(
-    model: Model,
-    trained: Trained,
-    responses: Responses,
+    models: Sequence[Model],
+    trained: Sequence[Trained],
+    responses: Iterable[tuple[int, Responses]],
     geometry: Geometry,
     data: EvaluationData,
     recovery: Recovery,
-) -> Evaluation:
-    """Score one trained SAE by its responses, against the features that the data were planted with."""
-    n_samples = data.codes.n_samples
+) -> list[Evaluation]:
+    """Score trained SAEs, against the features that the data were planted with; DIVERGED where one has no responses.
+
+    Responses come with the place of their SAE, and are taken as they are needed: SAEs of one shape that follow each
+    other are scored in stacks. An SAE's evaluation is bit for bit the one that it has alone.
+    """
+    evaluations, n_samples = [DIVERGED] * len(models), data.codes.n_samples
+    measured = ((place, found, _objective(models[place], found, n_samples)) for place, found in responses)
+    finite = (one for one in measured if np.isfinite(one[2]))
+    for n_latents, equal in groupby(finite, lambda one: len(trained[one[0]].weights.decoder)):
+        size = max(1, STACK_ENTRIES // (len(geometry.gram) * n_latents))
+        while stack := list(islice(equal, size)):
+            decoders = [trained[place].weights.decoder for place, _, _ in stack]
+            statistics = [found.statistics for _, found, _ in stack]
+            scored = score(geometry, decoders, statistics, recovery.cosine, recovery.fraction)
+            for (place, found, objective), scores in zip(stack, scored, strict=True):
+                sae_loss = float(found.square_error.sum()) / data.power if data.power > 0 else np.nan
+                evaluations[place] = Evaluation(scores, sae_loss, objective, loss_slope(trained[place].losses))
+    return evaluations
+
+
+def _objective(model: Model, responses: Responses, n_samples: int) -> float:
     objective = float(responses.square_error @ model.gamma_squared.astype(np.float64)) / n_samples
     if model.activation.l1 is not None:
         objective += model.activation.l1 * responses.latent_total / n_samples
-    if not np.isfinite(objective):
-        return DIVERGED
-    return Evaluation(
-        scores=score(geometry, trained.weights.decoder, responses.statistics, recovery.cosine, recovery.fraction),
-        sae_loss=float(responses.square_error.sum()) / data.power if data.power > 0 else np.nan,
-        objective=objective,
-        loss_slope=loss_slope(trained.losses),
-    )
+    return objective
 
 
 def loss_slope(losses: npt.NDArray[np.float64]) -> float:

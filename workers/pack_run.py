@@ -7,14 +7,14 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from phase_diagrams.merges import open_geometry
 from phase_diagrams.pack import Pack
 from phase_diagrams.proxy import Proxy
-from phase_diagrams.scores import Scores, open_geometry
+from phase_diagrams.scores import Scores
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.tables import TRIALS
 from phase_diagrams.trial import Trial, data_key
 from workers.evaluation import (
-    DIVERGED,
     Evaluation,
     EvaluationData,
     draw_evaluation_data,
@@ -89,9 +89,9 @@ def _evaluate(
     data: EvaluationData,
     device: str,
 ) -> list[Evaluation]:
-    tied, geometry = spec.sae.tied, open_geometry(dictionary)
-    evaluations = [DIVERGED] * len(models)
-    places = [place for place, one in enumerate(trained) if is_finite(one)]
+    tied = spec.sae.tied
+    finite = [place for place, one in enumerate(trained) if is_finite(one)]
+    places = sorted(finite, key=lambda place: len(models[place].weights.encoder))  # equal shapes are scored together
     if device == "cpu":
         responses = respond_in_turn(models, trained, places, tied, data)
     else:
@@ -100,9 +100,7 @@ def _evaluate(
 
         budget = step_budget(device, spec.resources.gpus_per_trial)
         responses = respond_on(models, trained, places, tied, data, device, budget)
-    for place, responded in responses:
-        evaluations[place] = evaluate(models[place], trained[place], responded, geometry, data, spec.recovery)
-    return evaluations
+    return evaluate(models, trained, responses, open_geometry(dictionary), data, spec.recovery)
 
 
 def _shares(seconds: float, models: list[Model]) -> list[float]:

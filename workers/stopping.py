@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from phase_diagrams.scores import cosines, match_features
+from phase_diagrams.matching import cosines, match_features
 from phase_diagrams.spec import Recovery, Stop, Training
 from workers.sae import Floats
 

@@ -1,22 +1,14 @@
 import dataclasses
-import itertools
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phase_diagrams.scores import (
-    CodeStatistics,
-    code_statistics,
-    cosines,
-    match_features,
-    merged_latents,
-    open_geometry,
-    score,
-)
-from phase_diagrams.superposition import explicit, polygon, random_unit
-from phase_diagrams.theory import mcc_chance
+from phase_diagrams.matching import cosines, match_features
+from phase_diagrams.merges import open_geometry
+from phase_diagrams.scores import CodeStatistics, code_statistics, score
+from phase_diagrams.superposition import random_unit
 
 N_FEATURES, N_INPUTS, SAMPLES = 24, 12, 600
 DICTIONARY = random_unit(N_FEATURES, N_INPUTS, 0)
@@ -38,7 +30,8 @@ FEATURES = sparse_features(N_FEATURES, 1)
 
 
 def score_of(decoder, latents, dictionary=DICTIONARY, features=FEATURES, cosine=0.9, fraction=0.9):
-    return score(open_geometry(dictionary), decoder, code_statistics(features, latents), cosine, fraction)
+    [scored] = score(open_geometry(dictionary), [decoder], [code_statistics(features, latents)], cosine, fraction)
+    return scored
 
 
 def encode(decoder, dictionary=DICTIONARY, features=FEATURES):
@@ -128,13 +121,6 @@ def test_duplicates_recover_one_feature():
     assert duplicates.recovered_fraction == pytest.approx(1 / N_FEATURES)
     assert duplicates.split_fraction == pytest.approx(1 / N_FEATURES)
     assert not duplicates.identified
-
-
-@pytest.mark.parametrize("hidden_dim", [12, 24, 48])
-def test_random_dictionary_scores_chance(hidden_dim):
-    scored = [match_features(random_unit(24, 12, s), random_rows(hidden_dim, s)).cosine.mean() for s in range(40)]
-    chance = mcc_chance(24, 12, hidden_dim)
-    assert chance - 0.06 < np.mean(scored) < chance + 0.005
 
 
 def test_perfect_subset_recovers_its_share():
@@ -250,8 +236,7 @@ def test_vanished_feature_is_one_whose_latent_never_fires_with_it():
 def test_features_per_latent_counts_from_a_tenth_of_the_top():
     features = np.eye(4)[np.arange(400) % 4]
     responses = np.array([[1.0, 0.099, 0.11, 0.0], [0.0, 1.0, 0.0, 0.0]])  # of two latents to four features
-    scored = score(open_geometry(np.eye(4)), np.eye(4)[:2], code_statistics(features, features @ responses.T), 0.9, 0.9)
-    assert scored.features_per_latent == 1.5
+    assert score_of(np.eye(4)[:2], features @ responses.T, np.eye(4), features).features_per_latent == 1.5
 
 
 def test_thresholds_are_inclusive():
@@ -277,92 +262,6 @@ def test_scores_stay_in_range(n_inputs, n_features, hidden_dim, seed):
     assert scores.recovered_fraction_95 <= scores.recovered_fraction_90
     if scores.gt_loss is not None:
         assert 0.0 <= scores.gt_loss_rescaled <= min(1.0, scores.gt_loss) + 1e-12
-
-
-@settings(deadline=None, max_examples=40)
-@given(st.integers(1, 5), st.integers(1, 5), GENERATOR_SEEDS)
-def test_matching_is_the_best_of_all(n_features, hidden_dim, seed):
-    dictionary, decoder = random_unit(n_features, 3, seed), random_rows(hidden_dim, seed, 3)
-    alignment, matching = cosines(dictionary, decoder), match_features(dictionary, decoder)
-    used = matching.latent[matching.latent >= 0]
-    assert len(used) == len(set(used.tolist())) == min(n_features, hidden_dim)
-    if hidden_dim >= n_features:
-        orders = itertools.permutations(range(hidden_dim), n_features)
-        best = max(sum(alignment[i, j] for i, j in enumerate(order)) for order in orders)
-    else:
-        orders = itertools.permutations(range(n_features), hidden_dim)
-        best = max(sum(alignment[i, j] for j, i in enumerate(order)) for order in orders)
-    assert matching.cosine.sum() == pytest.approx(best)
-
-
-# Merges and splits.
-
-
-def merged_by_definition(dictionary, direction):
-    w = direction / np.linalg.norm(direction)
-    if np.max(dictionary.T @ w) > 0.9:
-        return False
-    for i, j in itertools.combinations(range(dictionary.shape[1]), 2):
-        pair = dictionary[:, [i, j]]
-        if abs(pair[:, 0] @ pair[:, 1]) > 1.0 - 1e-6:
-            continue
-        weights = np.linalg.lstsq(pair, w, rcond=None)[0]
-        if weights.min() >= 0.1 and np.linalg.norm(pair @ weights) >= 0.95:
-            return True
-    return False
-
-
-@settings(deadline=None, max_examples=80)
-@given(st.integers(2, 6), st.integers(1, 14), st.booleans(), GENERATOR_SEEDS)
-def test_merges_agree_with_brute_force(n_inputs, n_features, antipodal, seed):
-    generator = np.random.default_rng(seed)
-    dictionary = random_unit(n_features, n_inputs, seed).astype(np.float64)
-    dictionary /= np.linalg.norm(dictionary, axis=0)
-    if antipodal:  # nearly opposite features are where pruning has the least to hold on to
-        opposite = -dictionary + 0.1 * generator.standard_normal(dictionary.shape)
-        dictionary = np.concatenate([dictionary, opposite / np.linalg.norm(opposite, axis=0), -dictionary], axis=1)
-    blends = dictionary @ np.where(generator.random((dictionary.shape[1], 20)) < 0.3, 1.0, 0.0)
-    directions = (blends + 0.2 * generator.standard_normal(blends.shape)).T  # (20, n_inputs)
-    expected = [merged_by_definition(dictionary, direction) for direction in directions]
-    found = merged_latents(open_geometry(dictionary), cosines(dictionary, directions))
-    assert found.tolist() == expected
-
-
-def test_brute_force_meets_both_answers():
-    # So that the comparison above is one of merges, not of empty lists.
-    dictionary = random_unit(10, 4, 0).astype(np.float64)
-    directions = np.random.default_rng(0).standard_normal((200, 4))
-    found = merged_latents(open_geometry(dictionary), cosines(dictionary, directions))
-    assert 20 < found.sum() < 180
-
-
-def test_merges_do_not_depend_on_chunks(monkeypatch):
-    dictionary, directions = random_unit(60, 6, 0), random_rows(80, 1, 6)
-    geometry, alignment = open_geometry(dictionary), cosines(dictionary, directions)
-    whole = merged_latents(geometry, alignment)
-    monkeypatch.setattr("phase_diagrams.scores.MERGE_CHUNK", 1)
-    assert np.array_equal(merged_latents(geometry, alignment), whole)
-    assert 0 < whole.sum() < 80
-
-
-@pytest.mark.parametrize(
-    ("direction", "merged"),
-    [
-        ([1.0, 1.0, 0.0], True),
-        ([1.0, 0.2, 0.0], False),  # cosine .98 to the first alone: recovered, no merge
-        ([1.0, 1.0, 0.4], True),  # cosine .962 to the plane
-        ([1.0, 1.0, 0.5], False),  # cosine .943
-        ([1.0, -1.0, 0.0], False),  # a negative weight
-        ([1.0, 1.0, 1.0], False),  # three features: no pair explains it
-    ],
-)
-def test_merge_known_answers(direction, merged):
-    assert merged_latents(open_geometry(np.eye(3)), cosines(np.eye(3), np.array([direction]))).tolist() == [merged]
-
-
-def test_antipodal_features_span_no_plane():
-    dictionary = polygon(0, 1, 0)
-    assert not merged_latents(open_geometry(dictionary), cosines(dictionary, np.array([[1.0], [-1.0]]))).any()
 
 
 def test_split_needs_two_live_latents():
@@ -403,10 +302,42 @@ def test_statistics_equal_their_definitions():
 
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="hidden_dim"):
-        score(open_geometry(DICTIONARY), DICTIONARY.T, code_statistics(FEATURES, FEATURES[:, :3]), 0.9, 0.9)
-    with pytest.raises(ValueError, match="samples"):
-        score(open_geometry(DICTIONARY), DICTIONARY.T, code_statistics(FEATURES[:0], FEATURES[:0]), 0.9, 0.9)
+        score_of(DICTIONARY.T, FEATURES[:, :3])
     with pytest.raises(ValueError, match="n_inputs"):
-        match_features(explicit(np.eye(3)), np.eye(4))
+        score_of(DICTIONARY.T[:, :3], FEATURES)
+    with pytest.raises(ValueError, match="at least 1"):
+        score_of(DICTIONARY.T, FEATURES[:0], features=FEATURES[:0])
     with pytest.raises(ValueError, match="as many samples"):
         code_statistics(FEATURES, FEATURES[:3])
+
+
+def test_only_saes_of_one_shape_and_the_same_samples_are_scored_together():
+    geometry, statistics = open_geometry(DICTIONARY), code_statistics(FEATURES, FEATURES)
+    fewer = code_statistics(FEATURES, FEATURES[:, :20])
+    with pytest.raises(ValueError, match="decoder"):
+        score(geometry, [DICTIONARY.T, DICTIONARY.T[:20]], [statistics, fewer], 0.9, 0.9)
+    others = code_statistics(sparse_features(N_FEATURES, 2), FEATURES)
+    with pytest.raises(ValueError, match="same samples"):
+        score(geometry, [DICTIONARY.T, DICTIONARY.T], [statistics, others], 0.9, 0.9)
+    assert score(geometry, [], [], 0.9, 0.9) == []
+
+
+# Stacks.
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 6), st.integers(1, 20), st.integers(1, 24), st.floats(0, 1), GENERATOR_SEEDS)
+def test_scores_in_a_stack_are_those_alone_bit_for_bit(n_inputs, n_features, hidden_dim, learned, seed):
+    # SAEs of all kinds beside each other: one that learned, others that did less, one that diverged, one that is dead.
+    dictionary, features = random_unit(n_features, n_inputs, seed), sparse_features(n_features, seed, samples=40)
+    true = np.concatenate([dictionary.T, random_rows(max(0, hidden_dim - n_features), seed, n_inputs)])[:hidden_dim]
+    decoders = [
+        share * true + (1 - share) * random_rows(hidden_dim, seed + at, n_inputs)
+        for at, share in enumerate([1, learned, 0, learned, 0])
+    ]
+    codes = [encode(decoder, dictionary, features) for decoder in decoders]
+    codes[3][np.random.default_rng(seed).random(codes[3].shape) < 0.01] = np.nan
+    codes[4][:] = 0.0
+    together = score(open_geometry(dictionary), decoders, [code_statistics(features, z) for z in codes], 0.9, 0.9)
+    alone = [score_of(decoder, z, dictionary, features) for decoder, z in zip(decoders, codes, strict=True)]
+    assert list(map(scalars, together)) == list(map(scalars, alone))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phase_diagrams.scores import match_features
+from phase_diagrams.matching import match_features
 from phase_diagrams.superposition import polygon, random_unit
 from phase_diagrams.theory import (
     closed_form_features,

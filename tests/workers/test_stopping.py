@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phase_diagrams.scores import match_features
+from phase_diagrams.matching import match_features
 from phase_diagrams.spec import Recovery, Training
 from workers.sae import learning_rates
 from workers.stopping import label_is_clear, next_look, shorten

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phase_diagrams.activation import parse_activation
+from phase_diagrams.matching import match_features
 from phase_diagrams.proxy import Proxy
-from phase_diagrams.scores import match_features
 from phase_diagrams.spec import Data, Recovery, Training
 from phase_diagrams.trial import Condition, Trial
 from workers.sae import Weights, initialise, learning_rates, reweighting
