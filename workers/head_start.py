@@ -19,6 +19,11 @@ from workers import arrival
 
 PRELOAD = "RAY_preload_python_modules"
 """Ray's setting for modules that its workers import as soon as they have started."""
+IDLE = "RAY_idle_worker_killing_time_threshold_ms"
+"""Ray's setting for how long a worker without work stays where its CPU is taken."""
+IDLE_MS = "60000"
+"""heuristic: far longer than from a worker's start to its first pack. Ray's own second passes before an actor comes:
+where Tune's placement groups had reserved the CPUs meanwhile, the workers that waited were ended (measured, 2.60)."""
 WATCHERS = ("start_monitor", "start_log_monitor", "start_api_server")
 """Methods of Ray's node that start a process each: the autoscaler, the log monitor (`log_to_driver` is off), and what
 is left of the dashboard without a page, which reports usage."""
@@ -45,8 +50,10 @@ def without_watchers() -> Iterator[None]:
 def import_ahead(modules: Sequence[str], scratch: str) -> None:
     """Have the workers that Ray starts import these before they are asked for, while the driver imports its own.
 
-    They leave their files in a folder of `scratch` first. Modules that a user has named stay, instead of ours.
+    They leave their files in a folder of `scratch` first, and stay until they are asked. What a user has set stays,
+    instead of ours.
     """
+    os.environ.setdefault(IDLE, IDLE_MS)
     theirs = os.environ.get(PRELOAD)
     os.environ[PRELOAD] = ",".join([arrival.__name__, *([theirs] if theirs else modules)])
     folder = Path(scratch, "arrivals")

@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 
 from workers.arrival import ARRIVALS
-from workers.head_start import PRELOAD, WATCHERS, import_ahead, without_watchers
+from workers.head_start import IDLE, PRELOAD, WATCHERS, import_ahead, without_watchers
 from workers.ray_driver import _most_become_actors
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
-import json, os, sys, tempfile
+import json, os, sys, tempfile, time
 from workers.cluster import open_cluster, thread_variables
 from workers.arrival import ARRIVALS
 from workers.head_start import await_started_workers, reuse_started_workers
 from ray import tune
+from ray.util import placement_group, remove_placement_group
 import psutil
 
 class Probe(tune.Trainable):
@@ -34,6 +35,10 @@ with tempfile.TemporaryDirectory() as scratch:
         before = processes()
         reuse_started_workers()
         await_started_workers(1)
+        # As slow as a busy machine: a placement group of Tune's holds the CPU for seconds before its actor comes.
+        reserved = placement_group([{"CPU": 1}])
+        time.sleep(3.0)
+        remove_placement_group(reserved)
         [result] = tune.Tuner(Probe, run_config=tune.RunConfig(storage_path=scratch, verbose=0)).fit()
         metrics = {name: result.metrics[name] for name in ("pid", "threads", "ahead")}
         print(json.dumps({"before": before, "metrics": metrics}))
@@ -63,11 +68,13 @@ def test_ray_starts_as_ever_afterwards() -> None:
     assert [getattr(Node, name) for name in WATCHERS] == known
 
 
-def test_modules_that_a_user_names_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_a_user_has_set_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(PRELOAD, "theirs")
+    monkeypatch.setenv(IDLE, "500")
     monkeypatch.setenv(ARRIVALS, "")
     import_ahead(["ours"], str(tmp_path))
     assert os.environ[PRELOAD] == "workers.arrival,theirs"
+    assert os.environ[IDLE] == "500"
 
 
 @pytest.mark.parametrize(
