@@ -1,6 +1,8 @@
 """Trained weights to a row of scores, on evaluation data that every trial of a stream shares."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby, islice
 
@@ -42,6 +44,16 @@ def draw_evaluation_data(stream: Stream) -> EvaluationData:
 
 
 @dataclass(frozen=True, slots=True)
+class _Measured:
+    """One trained SAE, by its place in the pack, and what it did with the evaluation samples."""
+
+    place: int
+    decoder: Floats
+    responses: Responses
+    objective: float
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """What one trial measured; `scores` is None where it diverged."""
 
@@ -76,25 +88,55 @@ def evaluate(
     geometry: Geometry,
     data: EvaluationData,
     recovery: Recovery,
+    threads: int = 1,
 ) -> list[Evaluation]:
     """Score trained SAEs, against the features that the data were planted with; DIVERGED where one has no responses.
 
     Responses come with the place of their SAE, and are taken as they are needed: SAEs of one shape that follow each
-    other are scored in stacks. An SAE's evaluation is bit for bit the one that it has alone.
+    other are scored in stacks, up to `threads` of them side by side, this thread included. An SAE's evaluation is bit
+    for bit the one that it has alone.
     """
+
     evaluations, n_samples = [DIVERGED] * len(models), data.codes.n_samples
-    measured = ((place, found, _objective(models[place], found, n_samples)) for place, found in responses)
-    finite = (one for one in measured if np.isfinite(one[2]))
-    for n_latents, equal in groupby(finite, lambda one: len(trained[one[0]].weights.decoder)):
-        size = max(1, STACK_ENTRIES // (len(geometry.gram) * n_latents))
-        while stack := list(islice(equal, size)):
-            decoders = [trained[place].weights.decoder for place, _, _ in stack]
-            statistics = [found.statistics for _, found, _ in stack]
-            scored = score(geometry, decoders, statistics, recovery.cosine, recovery.fraction)
-            for (place, found, objective), scores in zip(stack, scored, strict=True):
-                sae_loss = float(found.square_error.sum()) / data.power if data.power > 0 else np.nan
-                evaluations[place] = Evaluation(scores, sae_loss, objective, loss_slope(trained[place].losses))
+    measured = (
+        _Measured(place, trained[place].weights.decoder, found, _objective(models[place], found, n_samples))
+        for place, found in responses
+    )
+    finite = (one for one in measured if np.isfinite(one.objective))
+    stacks = (
+        stack
+        for n_latents, equal in groupby(finite, lambda one: len(one.decoder))
+        for stack in _stacks(equal, max(1, STACK_ENTRIES // (len(geometry.gram) * n_latents)))
+    )
+
+    def score_stack(stack: list[_Measured]) -> list[Scores]:
+        decoders, statistics = [one.decoder for one in stack], [one.responses.statistics for one in stack]
+        return score(geometry, decoders, statistics, recovery.cosine, recovery.fraction)
+
+    def settle(stack: list[_Measured], scored: list[Scores]) -> None:
+        for one, scores in zip(stack, scored, strict=True):
+            sae_loss = float(one.responses.square_error.sum()) / data.power if data.power > 0 else np.nan
+            slope = loss_slope(trained[one.place].losses)
+            evaluations[one.place] = Evaluation(scores, sae_loss, one.objective, slope)
+
+    with ThreadPoolExecutor(threads) as pool:
+        running: deque[tuple[list[_Measured], Future[list[Scores]]]] = deque()
+        for stack in stacks:
+            while running and running[0][1].done():
+                done, future = running.popleft()
+                settle(done, future.result())
+            if len(running) < threads - 1:
+                running.append((stack, pool.submit(score_stack, stack)))
+            else:  # here, where the responses are in the core's cache; and no more of them are made meanwhile
+                settle(stack, score_stack(stack))
+        for done, future in running:
+            settle(done, future.result())
     return evaluations
+
+
+def _stacks(measured: Iterator[_Measured], size: int) -> Iterator[list[_Measured]]:
+    while stack := list(islice(measured, size)):
+        yield stack
 
 
 def _objective(model: Model, responses: Responses, n_samples: int) -> float:

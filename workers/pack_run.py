@@ -100,7 +100,8 @@ def _evaluate(
 
         budget = step_budget(device, spec.resources.gpus_per_trial)
         responses = respond_on(models, trained, places, tied, data, device, budget)
-    return evaluate(models, trained, responses, open_geometry(dictionary), data, spec.recovery)
+    threads = max(1, int(spec.resources.cpus_per_trial))
+    return evaluate(models, trained, responses, open_geometry(dictionary), data, spec.recovery, threads)
 
 
 def _shares(seconds: float, models: list[Model]) -> list[float]:
