@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from phase_diagrams.pace import ESTIMATED, Paces, trial_cost
 from phase_diagrams.pack import Pack, cut_packs, model_bytes
+from phase_diagrams.scores import STACK_ENTRIES
 from phase_diagrams.spec import JobSpec
 from phase_diagrams.trial import expected_trials, trial_namer
 
@@ -19,6 +20,10 @@ DRIVER_BYTES = 450_000_000
 """Memory of the command and of the process that drives Ray, before they hold a plan; measured with ray 2.60."""
 EVALUATION_SAMPLES = 8192
 """Samples on which the workers score a trial (workers.evaluation)."""
+SUM_BYTES = 24
+"""Memory of what an SAE's code sums up to, for each feature and latent; a stack's stays until the next is done."""
+SCORE_BYTES = 24
+"""Memory that scoring takes beside it, for each feature and latent of what is scored at a time; measured."""
 TRIAL_BYTES = 2_000
 """Memory of a trial in the plan, its id and its place in a pack, in the command and in the driver together."""
 
@@ -86,8 +91,11 @@ def pack_bytes(spec: JobSpec, pack: Pack) -> int:
     data, training = spec.data, spec.training
     widths = [trial.condition.hidden_dim for trial in pack.trials]
     models = sum(model_bytes(spec, trial.condition) for trial in pack.trials)
-    # Features, inputs in two layouts, latents, and the scores' work on features and latents of one trial.
+    # Features, inputs in two layouts, latents; then what stacks are scored with.
     evaluation = 4 * EVALUATION_SAMPLES * (3 * data.n_features + 3 * data.n_inputs + 3 * max(widths))
+    threads = max(1, int(spec.resources.cpus_per_trial))
+    stack = max(STACK_ENTRIES, data.n_features * max(widths))
+    evaluation += (threads * SCORE_BYTES + (threads + 1) * SUM_BYTES) * stack
     batches = 2 * 4 * training.batch_size * (data.n_features + data.n_inputs)
     return WORKER_BYTES + models + evaluation + batches
 

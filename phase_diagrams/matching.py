@@ -68,15 +68,13 @@ def match(alignments: Floats) -> Matching:
     """Match a stack of SAEs by their cosines (n_saes, n_features, hidden_dim).
 
     Where each feature has one best latent and no two have the same, these are the assignment; SciPy's
-    `linear_sum_assignment` finds the others.
+    `linear_sum_assignment` finds that of the others.
     """
-    n_features = alignments.shape[1]
-    latent = alignments.argmax(axis=2)
-    best = np.take_along_axis(alignments, latent[..., None], axis=2)
+    latent, cosine = alignments.argmax(axis=2), alignments.max(axis=2)
     in_order = np.sort(latent, axis=1)
     contested = (in_order[:, 1:] == in_order[:, :-1]).any(axis=1)
-    contested |= np.array([np.count_nonzero(ties) > n_features for ties in alignments >= best], dtype=bool)
-    cosine = best[..., 0]
+    for place in np.flatnonzero(~contested):  # equal cosines leave the choice to SciPy
+        contested[place] = np.count_nonzero(alignments[place] >= cosine[place, :, None]) > latent.shape[1]
     if contested.any():
         # Imported late: SciPy's optimisers take a third of a second of processor time, which no first step needs.
         from scipy.optimize import linear_sum_assignment

@@ -42,23 +42,24 @@ def open_geometry(dictionary: npt.NDArray[np.floating]) -> Geometry:
     return Geometry(directions, gram, stretch, MERGE_COSINE * np.sqrt((1.0 + opposite) / 2.0) - SLACK)
 
 
-def merged_latents(geometry: Geometry, cosines: Floats) -> npt.NDArray[np.bool_]:
+def merged_latents(geometry: Geometry, aligned: Floats) -> npt.NDArray[np.bool_]:
     """Tell which directions w are a merge of two features v_i and v_j, (m,), from the cosines of unit vectors.
 
-    `cosines` holds those to features, (m, n_features). w is a merge if a v_i + b v_j, its least-squares projection on
-    their plane, has a >= 0.1, b >= 0.1 and cosine >= .95 to w, while the cosine of w to v_i, to v_j and to every other
-    feature is <= .9 (a recovered feature is no merge of its neighbours). Two features along one line span no plane.
+    `aligned` is (m, n_features), the other way round than what `cosines` returns. w is a merge if a v_i + b v_j, its
+    least-squares projection on their plane, has a >= 0.1, b >= 0.1 and cosine >= .95 to w, while the cosine of w to v_i,
+    to v_j and to every other feature is <= .9 (a recovered feature is no merge of its neighbours). Two features along
+    one line span no plane.
     """
-    mixed = cosines.max(axis=1) <= MERGE_SINGLE_COSINE
+    mixed = aligned.max(axis=1) <= MERGE_SINGLE_COSINE
     # Sound pruning: only for such pairs of w and its nearer feature need the other one be looked for.
-    latents, nearer = np.nonzero((cosines >= geometry.least) & mixed[:, None])
-    merged = np.zeros(len(cosines), dtype=bool)
+    latents, nearer = np.nonzero((aligned >= geometry.least) & mixed[:, None])
+    merged = np.zeros(len(aligned), dtype=bool)
     rows = max(1, MERGE_CHUNK // len(geometry.gram))
     for start in range(0, len(latents), rows):
         latent, i = latents[start : start + rows], nearer[start : start + rows]
-        row, j = np.nonzero(_spanned(geometry, cosines, latent, i))
+        row, j = np.nonzero(_spanned(geometry, aligned, latent, i))
         latent, i = latent[row], i[row]
-        g, c_i, c_j = geometry.gram[i, j], cosines[latent, i], cosines[latent, j]
+        g, c_i, c_j = geometry.gram[i, j], aligned[latent, i], aligned[latent, j]
         plane = 1.0 - g * g
         a, b = c_i - g * c_j, c_j - g * c_i  # each times `plane`
         fits = a * c_i + b * c_j >= MERGE_COSINE**2 * plane  # |p|^2 = a c_i + b c_j
@@ -68,16 +69,16 @@ def merged_latents(geometry: Geometry, cosines: Floats) -> npt.NDArray[np.bool_]
 
 
 def _spanned(
-    geometry: Geometry, cosines: Floats, latent: npt.NDArray[np.int64], i: npt.NDArray[np.int64]
+    geometry: Geometry, aligned: Floats, latent: npt.NDArray[np.int64], i: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.bool_]:
     """Which features v_j span with v_i a plane that w is near, on v_j's side: (pairs of w and v_i, n_features).
 
     w's part across v_i is all that v_j can explain beyond c_i: c_i^2 + ((c_j - g c_i) / sqrt(1 - g^2))^2 >= .95^2.
     """
-    c_i = cosines[latent, i][:, None]
+    c_i = aligned[latent, i][:, None]
     stretch, across = geometry.stretch[i], geometry.gram[i]
     across *= c_i
-    np.subtract(cosines[latent], across, out=across)
+    np.subtract(aligned[latent], across, out=across)
     across *= stretch
     near: npt.NDArray[np.bool_] = across >= np.sqrt(MERGE_COSINE**2 - c_i * c_i) - SLACK
     return near

@@ -131,12 +131,14 @@ def score(
 
     `cosine_threshold` and `fraction_threshold` are `recovery.cosine` and `recovery.fraction`. A latent with a NaN or an
     infinity among its sums (a diverged trial) counts as never active. An SAE's scores are bit for bit those it has
-    alone. About ten arrays (n_saes, n_features, hidden_dim) are held meanwhile.
+    alone. Two to three arrays (n_saes, n_features, hidden_dim) are held meanwhile.
     """
     if not decoders:
         return []
     _check_shapes(geometry, decoders, statistics)
-    alignments = align(geometry.directions, _stack(decoders))  # (n_saes, n_features, hidden_dim)
+    # Contiguous: a product of another layout may add in another order.
+    stacked = _stack([np.ascontiguousarray(one) for one in decoders])
+    alignments = align(geometry.directions, stacked)  # (n_saes, n_features, hidden_dim)
     matching, codes = match(alignments), [_silence_non_finite(one) for one in statistics]
     latent_count = _stack([code.latent_count for code in codes])  # (n_saes, hidden_dim)
     live, recovered = latent_count > 0, matching.cosine >= cosine_threshold
@@ -172,19 +174,25 @@ def _check_shapes(
     geometry: Geometry, decoders: Sequence[npt.NDArray[np.floating]], statistics: Sequence[CodeStatistics]
 ) -> None:
     n_features, n_inputs = geometry.directions.shape
-    counts = statistics[0].feature_count
     for decoder, code in zip(decoders, statistics, strict=True):
         if decoder.ndim != 2 or decoder.shape[1] != n_inputs or decoder.shape != decoders[0].shape:
             raise ValueError(f"decoder {decoder.shape} must be (hidden_dim, n_inputs), with n_inputs = {n_inputs}")
         if code.n_samples < 1:
             raise ValueError(f"statistics of {code.n_samples} samples; at least 1 is needed")
-        if code.feature_count is not counts and not np.array_equal(code.feature_count, counts):
+        if not _are_of_the_same_samples(code, statistics[0]):
             raise ValueError("SAEs that are scored together must have seen the same samples")
         shape = n_features, len(decoder)
         if code.cross.shape != shape:
             raise ValueError(
                 f"statistics are of (n_features, hidden_dim) = {code.cross.shape}, the decoder is of {shape}"
             )
+
+
+def _are_of_the_same_samples(one: CodeStatistics, other: CodeStatistics) -> bool:
+    same = one.n_samples == other.n_samples
+    for mine, theirs in ((one.feature_count, other.feature_count), (one.feature_energy, other.feature_energy)):
+        same &= mine is theirs or np.array_equal(mine, theirs)
+    return same
 
 
 def _silence_non_finite(code: CodeStatistics) -> CodeStatistics:
@@ -258,7 +266,8 @@ def _features_per_latent(codes: Sequence[CodeStatistics], live: npt.NDArray[np.b
     sums = _stack([code.activation_sum for code in codes])
     response = sums / np.maximum(codes[0].feature_count, 1)[:, None]  # of a feature that never fired the sum is 0
     top = response.max(axis=1, keepdims=True)
-    responds = response >= np.where(live[:, None, :] & (top > 0.0), RESPONSE_SHARE * top, np.inf)
+    least = np.maximum(RESPONSE_SHARE * top, np.finfo(np.float64).smallest_subnormal)  # a response is positive
+    responds = response >= np.where(live[:, None, :], least, np.inf)
     return _shares(np.array([np.count_nonzero(one) for one in responds]), live)
 
 

@@ -4,10 +4,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby, islice
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from phase_diagrams.merges import Geometry
 from phase_diagrams.scores import STACK_ENTRIES, Scores, score
@@ -119,7 +121,8 @@ def evaluate(
             slope = loss_slope(trained[one.place].losses)
             evaluations[one.place] = Evaluation(scores, sae_loss, one.objective, slope)
 
-    with ThreadPoolExecutor(threads) as pool:
+    # Of BLAS, too, a thread is one: some of its builds keep the limit for each thread that calls.
+    with ThreadPoolExecutor(threads, initializer=partial(threadpool_limits, limits=1)) as pool:
         running: deque[tuple[list[_Measured], Future[list[Scores]]]] = deque()
         for stack in stacks:
             while running and running[0][1].done():

@@ -18,7 +18,7 @@ def merged_by_definition(dictionary, direction):
         return False
     for i, j in itertools.combinations(range(dictionary.shape[1]), 2):
         pair = dictionary[:, [i, j]]
-        if abs(pair[:, 0] @ pair[:, 1]) > 1.0 - 1e-6:
+        if 1.0 - (pair[:, 0] @ pair[:, 1]) ** 2 <= 1e-6:
             continue
         weights = np.linalg.lstsq(pair, w, rcond=None)[0]
         if weights.min() >= 0.1 and np.linalg.norm(pair @ weights) >= 0.95:

@@ -1,6 +1,7 @@
 """Trained SAEs to their scores: in stacks and side by side, each as if it were alone."""
 
 import dataclasses
+import weakref
 
 import numpy as np
 import pytest
@@ -73,25 +74,24 @@ def test_who_is_not_finite_or_has_no_responses_has_diverged() -> None:
     assert [one is DIVERGED for one in found] == [place != 3 for place in range(len(MODELS))]
 
 
-def test_responses_are_made_as_they_are_needed(monkeypatch) -> None:
+@pytest.mark.parametrize(("threads", "size"), [(1, 3), (2, 2), (4, 1)])
+def test_few_responses_are_held_at_a_time(threads, size, monkeypatch) -> None:
     """A pack's responses do not fit into memory together where SAEs are large."""
-    made, settled = [], []
-    score = evaluation.score
-
-    def counted(*arguments):
-        settled.append(len(arguments[1]))
-        return score(*arguments)
+    held: list[weakref.ref] = []
+    most = 0
 
     def responses():
+        nonlocal most
         for place, found in respond_in_turn(MODELS, TRAINED, range(len(MODELS)), False, EVALUATION):
-            made.append(place)
-            assert len(made) - sum(settled) <= 2 * 2, "two stacks of two are waiting or at work"
+            held.append(weakref.ref(found.statistics.cross))
+            most = max(most, sum(one() is not None for one in held))
             yield place, found
 
-    monkeypatch.setattr(evaluation, "score", counted)
-    monkeypatch.setattr(evaluation, "STACK_ENTRIES", 2 * 20 * 16)
-    evaluate(MODELS, TRAINED, responses(), GEOMETRY, EVALUATION, RECOVERY, threads=2)
-    assert sum(settled) == len(MODELS)
+    monkeypatch.setattr(evaluation, "STACK_ENTRIES", size * 20 * 33)
+    evaluate(MODELS, TRAINED, responses(), GEOMETRY, EVALUATION, RECOVERY, threads)
+    assert len(held) == len(MODELS)
+    # 16 latents rather than 33 go twice as many on a stack. One more stack than threads: the last one is still there.
+    assert most <= (threads + 1) * (size * 33 // 16)
 
 
 def test_an_error_of_a_thread_is_told(monkeypatch) -> None:
