@@ -47,8 +47,8 @@ def merged_latents(geometry: Geometry, aligned: Floats) -> npt.NDArray[np.bool_]
 
     `aligned` is (m, n_features), the other way round than what `cosines` returns. w is a merge if a v_i + b v_j, its
     least-squares projection on their plane, has a >= 0.1, b >= 0.1 and cosine >= .95 to w, while the cosine of w to
-    v_i, to v_j and to every other feature is <= .9 (a recovered feature is no merge of its neighbours). Two features along
-    one line span no plane.
+    v_i, to v_j and to every other feature is <= .9 (a recovered feature is no merge of its neighbours). Two features
+    along one line span no plane.
     """
     mixed = aligned.max(axis=1) <= MERGE_SINGLE_COSINE
     # Sound pruning: only for such pairs of w and its nearer feature need the other one be looked for.
