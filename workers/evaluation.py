@@ -98,7 +98,6 @@ def evaluate(
     other are scored in stacks, up to `threads` of them side by side, this thread included. An SAE's evaluation is bit
     for bit the one that it has alone.
     """
-
     evaluations, n_samples = [DIVERGED] * len(models), data.codes.n_samples
     measured = (
         _Measured(place, trained[place].weights.decoder, found, _objective(models[place], found, n_samples))
@@ -121,19 +120,21 @@ def evaluate(
             slope = loss_slope(trained[one.place].losses)
             evaluations[one.place] = Evaluation(scores, sae_loss, one.objective, slope)
 
+    def finish(stack: list[_Measured], future: Future[list[Scores]]) -> None:
+        settle(stack, future.result())
+
     # Of BLAS, too, a thread is one: some of its builds keep the limit for each thread that calls.
     with ThreadPoolExecutor(threads, initializer=partial(threadpool_limits, limits=1)) as pool:
         running: deque[tuple[list[_Measured], Future[list[Scores]]]] = deque()
         for stack in stacks:
             while running and running[0][1].done():
-                done, future = running.popleft()
-                settle(done, future.result())
+                finish(*running.popleft())  # which keeps no name of it here: its sums may be large
             if len(running) < threads - 1:
                 running.append((stack, pool.submit(score_stack, stack)))
             else:  # here, where the responses are in the core's cache; and no more of them are made meanwhile
                 settle(stack, score_stack(stack))
-        for done, future in running:
-            settle(done, future.result())
+        while running:
+            finish(*running.popleft())
     return evaluations
 
 
