@@ -78,7 +78,9 @@ def _train(models: list[Model], stream: Stream, spec: JobSpec, device: str) -> l
 
     # On a CPU one model at a time: a product of several could add in another order, and no pack may change a row.
     budget = 0 if device == "cpu" else step_budget(device, spec.resources.gpus_per_trial)
-    return train_on(models, stream, training, tied, device, budget, spec.recovery)
+    # Once more: torch brings an OpenMP of its own, which the pack's limit does not know if it was imported after it.
+    with threadpool_limits(limits=1):
+        return train_on(models, stream, training, tied, device, budget, spec.recovery)
 
 
 def _evaluate(
